@@ -1,0 +1,1 @@
+"""Hardware cores of snngen in Amaranth."""

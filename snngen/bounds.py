@@ -1,0 +1,142 @@
+"""The overflow proof: interval arithmetic over a layer, from what its sources can send to what it
+can hold and send.
+
+Every bound holds for any order of additions, because each partial sum lies in the hull taken with
+zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.errors import BoundError, Problem
+from snngen.neurons import IF, Accumulate, Level, Neuron
+from snngen.ops import Interval, MaxPool
+from snngen.spiking import Synapse
+
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Proven intervals of one layer: current (every partial sum), membrane (None if it has none),
+    and what it sends.
+    """
+
+    current: Interval
+    membrane: Interval | None
+    output: Interval
+
+
+def prove(
+    name: str,
+    synapses: Sequence[Synapse],
+    sources: Sequence[Interval],
+    bias: NDArray[np.int64] | None,
+    neuron: Neuron | None,
+    timesteps: int,
+) -> Bounds:
+    """Bound a layer whose synapse k reads values in `sources[k]`; BoundError where 32 bits do not
+    suffice.
+    """
+    parts = [synapse.op.bounds(source) for synapse, source in zip(synapses, sources, strict=True)]
+    current = parts[0]
+    for part in parts[1:]:
+        current = current.with_zero() + part.with_zero()
+    if bias is not None:
+        current = _hull_sum(current, Interval.constant(bias.astype(np.int64)))
+    _fits(name, "the current", current)
+    if isinstance(
+        synapses[0].op, MaxPool
+    ):  # works on running counts: what it can have received in all
+        total = Interval(
+            np.minimum(current.lo, 0) * timesteps, np.maximum(current.hi, 0) * timesteps
+        )
+        _fits(name, "the running count", total)
+        # the maximum of counts may rise by no more than the largest step, and fall by no more than
+        # the smallest
+        return Bounds(
+            current, None, current if timesteps == 1 or current.min >= 0 else current.with_zero()
+        )
+    match neuron:
+        case None:
+            return Bounds(current, None, current)
+        case Level(thresholds):
+            levels = thresholds.shape[1]
+            return Bounds(
+                current, None, Interval(np.zeros_like(current.lo), np.full_like(current.hi, levels))
+            )
+        case Accumulate():
+            membrane = Interval(
+                np.minimum(current.lo, 0) * timesteps, np.maximum(current.hi, 0) * timesteps
+            )
+            _fits(name, "the output membrane", membrane)
+            return Bounds(current, membrane, membrane)
+        case IF():
+            membrane = _membrane(neuron, current, timesteps)
+            _fits(name, "the membrane", membrane)
+            lowest = -1 if neuron.signed else 0
+            return Bounds(
+                current,
+                membrane,
+                Interval(
+                    np.full_like(current.lo, lowest), np.full_like(current.hi, neuron.max_spikes)
+                ),
+            )
+
+
+def _hull_sum(current: Interval, bias: Interval) -> Interval:
+    """current + bias where the sum may start from the bias or end with it."""
+    return (current + bias).hull(current).hull(bias)
+
+
+def _membrane(neuron: IF, current: Interval, timesteps: int) -> Interval:
+    """Iterate the interval of v over T timesteps; covers v before the threshold test as well as
+    after the reset.
+    """
+    theta, most = neuron.threshold.astype(np.int64), neuron.max_spikes
+    lo = hi = neuron.v_init.astype(np.int64)
+    seen = Interval(lo, hi)
+    for _ in range(timesteps):
+        lo, hi = lo + current.lo, hi + current.hi
+        seen = seen.hull(Interval(lo, np.maximum(hi, lo)))
+        if neuron.v_min is not None:
+            lo, hi = np.maximum(lo, neuron.v_min), np.maximum(hi, neuron.v_min)
+        fires = hi >= theta
+        if neuron.reset == "zero":
+            low_after, high_after = np.zeros_like(lo), np.zeros_like(hi)
+        else:
+            # v - s*theta lies in 0..theta-1 for theta <= v < (m+1)*theta, and above that it is v -
+            # m*theta
+            low_after = np.where(lo >= (most + 1) * theta, lo - most * theta, 0)
+            high_after = np.maximum(theta - 1, hi - most * theta)
+        quiet_hi = np.minimum(hi, theta - 1)
+        new_lo = np.where(lo < theta, np.where(fires, np.minimum(lo, low_after), lo), low_after)
+        new_hi = np.where(
+            lo < theta, np.where(fires, np.maximum(quiet_hi, high_after), quiet_hi), high_after
+        )
+        if neuron.signed:  # v < 0 may be raised by theta, at most to theta - 1
+            new_hi = np.maximum(new_hi, np.where(lo < 0, theta - 1, new_hi))
+        lo, hi = new_lo, new_hi
+        seen = seen.hull(Interval(lo, hi))
+        if lo.min() < -(2**40) or hi.max() > 2**40:
+            break  # hopeless already; stop before int64 itself overflows
+    return seen
+
+
+def _fits(name: str, what: str, interval: Interval) -> None:
+    if interval.min < INT32.min or interval.max > INT32.max:
+        channel = int(np.argmax(np.maximum(interval.hi, -interval.lo)))
+        lo, hi = int(interval.lo[channel]), int(interval.hi[channel])
+        raise BoundError(
+            Problem(
+                f"layer '{name}'",
+                f"{what} cannot be proven to fit 32 bits",
+                f"channel {channel} can reach {lo}..{hi}",
+                "use fewer weight bits or fewer timesteps",
+            )
+        )

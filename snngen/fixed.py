@@ -1,0 +1,104 @@
+"""FixedNet: the integer spiking network, the only thing that a target reads. What it computes:
+docs/arithmetic.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.graph import Layout
+from snngen.neurons import Neuron
+from snngen.ops import WEIGHTED, Interval, Shape
+from snngen.spiking import INPUT, Synapse
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FixedInput:
+    """Raw bytes (C, H, W), held by the user as `layout`; byte b of channel c enters the network as
+    table[c, b].
+
+    `table` is int16 (C, 256); 0 is what padding reads. `gain`, `offset` (C,): the model value that
+    a byte stands for, gain * byte + offset, for users whose data are real numbers.
+    """
+
+    shape: Shape
+    layout: Layout
+    table: NDArray[np.int16]
+    gain: Floats
+    offset: Floats
+
+    @property
+    def interval(self) -> Interval:
+        table = self.table.astype(np.int64)
+        return Interval(table.min(1), table.max(1))
+
+
+@dataclass(frozen=True, eq=False)
+class FixedLayer:
+    """I(t) = sum of `synapses` + `bias` (C,), then the neuron; without a neuron the current itself
+    is sent on.
+
+    `current` bounds every partial sum of I, `membrane` (None without IF or Accumulate) every value
+    that the membrane takes, before and after reset, at every t <= T; `output` what is sent. All
+    proven by `snngen.bounds` and re-proven on load.
+    """
+
+    name: str
+    shape: Shape
+    synapses: tuple[Synapse, ...]
+    bias: Ints | None
+    neuron: Neuron | None
+    current: Interval
+    membrane: Interval | None
+    output: Interval
+
+    @property
+    def is_wiring(self) -> bool:
+        return not isinstance(self.synapses[0].op, WEIGHTED)
+
+
+@dataclass(frozen=True, eq=False)
+class FixedNet:
+    """An integer spiking network in topological order; the last layer accumulates and is the
+    output.
+
+    One unit of the output membrane is `output_scale` in the units of the CNN's output, summed over
+    `timesteps`. `method` says how it was converted; `digest` (SHA-256, hex) names the network's
+    exact content.
+    """
+
+    name: str
+    input: FixedInput
+    layers: tuple[FixedLayer, ...]
+    timesteps: int
+    output_layout: Layout
+    output_scale: float
+    method: str
+    _index: dict[str, FixedLayer] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {layer.name: layer for layer in self.layers})
+
+    def __getitem__(self, name: str) -> FixedLayer:
+        return self._index[name]
+
+    def source_shape(self, source: str) -> Shape:
+        return self.input.shape if source == INPUT else self[source].shape
+
+    def source_interval(self, source: str) -> Interval:
+        return self.input.interval if source == INPUT else self[source].output
+
+    def is_constant(self, source: str) -> bool:
+        """Whether `source` sends the same value at every timestep: the directly coded input, and
+        wiring of it.
+        """
+        if source == INPUT:
+            return True
+        layer = self[source]
+        return layer.neuron is None and all(self.is_constant(s.source) for s in layer.synapses)

@@ -1,0 +1,88 @@
+"""Convolution over (C, H, W); a 1-D convolution is one of height 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from snngen.ops.interval import Interval, Ints
+from snngen.ops.window import Array, Shape, Window
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Cross-correlation with `weight` (O, I/groups, kh, kw), zero-padded, as ONNX Conv defines
+    it.
+    """
+
+    weight: Array
+    window: Window
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 4 or self.weight.shape[2:] != self.window.kernel:
+            raise ValueError(
+                f"weight must be (O, I/groups, kh, kw) with kernel {self.window.kernel}, "
+                f"not {self.weight.shape}"
+            )
+        if self.groups < 1 or self.weight.shape[0] % self.groups:
+            raise ValueError(
+                f"{self.weight.shape[0]} output channels do not divide into {self.groups} groups"
+            )
+
+    def shape(self, source: Shape) -> Shape:
+        """Output (O, H, W) for an input of shape `source`; raises ValueError where they do not
+        fit.
+        """
+        if source[0] != self.weight.shape[1] * self.groups:
+            raise ValueError(
+                f"weight expects {self.weight.shape[1] * self.groups} input channels, "
+                f"the input has {source[0]}"
+            )
+        return (self.weight.shape[0], *self.window.positions(source[1], source[2]))
+
+    def forward(self, x: Array) -> Array:
+        """(N, I, H, W) -> (N, O, H_out, W_out) in the common dtype of `x` and `weight`."""
+        n, _, h, w = x.shape
+        out_h, out_w = self.window.positions(h, w)
+        g, o, i = self.groups, self.weight.shape[0] // self.groups, self.weight.shape[1]
+        taps = self.window.taps(x)  # (N, G*I, kh, kw, Ho, Wo)
+        if i == 1 and o == 1:  # depthwise: one product per tap, nothing to contract over channels
+            depthwise: Array = np.einsum("ncklyx,ckl->ncyx", taps, self.weight[:, 0])
+            return depthwise
+        columns = np.ascontiguousarray(taps).reshape(
+            n, g, i * taps.shape[2] * taps.shape[3], out_h * out_w
+        )
+        product: Array = self.weight.reshape(1, g, o, -1) @ columns
+        return product.reshape(n, g * o, out_h, out_w)
+
+    def bounds(self, source: Interval) -> Interval:
+        """Of every partial sum, in any order, so padding and skipped taps are covered."""
+        source = source.with_zero() if any(self.window.pads) else source
+        o, i = self.weight.shape[:2]
+        lo = source.lo.reshape(self.groups, 1, i, 1, 1)
+        hi = source.hi.reshape(self.groups, 1, i, 1, 1)
+        weight = self.weight.astype(np.int64).reshape(
+            self.groups, o // self.groups, *self.weight.shape[1:]
+        )
+        low, high = np.minimum(weight * lo, weight * hi), np.maximum(weight * lo, weight * hi)
+        return Interval(
+            np.minimum(low, 0).sum((2, 3, 4)).reshape(o),
+            np.maximum(high, 0).sum((2, 3, 4)).reshape(o),
+        )
+
+    @property
+    def fan_in(self) -> int:
+        return int(np.prod(self.weight.shape[1:]))
+
+    def fan_out(self, source: Shape) -> Ints:
+        """Synapses leaving each input neuron, fewer at the borders: (I, H, W)."""
+        per_group = self.weight.shape[0] // self.groups
+        return np.broadcast_to(self.window.coverage(source[1], source[2]) * per_group, source)
+
+    def scale_inputs(self, amplitude: Array) -> Conv:
+        """With every weight multiplied by the amplitude (I,) of the input channel that it reads."""
+        per_weight = amplitude.reshape(self.groups, 1, self.weight.shape[1], 1, 1)
+        grouped = self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
+        return replace(self, weight=(grouped * per_weight).reshape(self.weight.shape))

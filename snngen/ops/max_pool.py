@@ -1,0 +1,48 @@
+"""Maximum over a window. Over spike trains it acts on running counts (see `snngen.golden`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snngen.ops.interval import Interval, Ints
+from snngen.ops.window import Array, Shape, Window
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each window; positions on padding take no part."""
+
+    window: Window
+
+    def shape(self, source: Shape) -> Shape:
+        out = self.window.positions(source[1], source[2])
+        if self.window.taps_inside(source[1], source[2]).min() == 0:
+            raise ValueError(f"a window lies wholly on padding: {self.window}")
+        return (source[0], *out)
+
+    def forward(self, x: Array) -> Array:
+        """(N, C, H, W) -> (N, C, H_out, W_out)."""
+        out_h, out_w = self.window.positions(x.shape[2], x.shape[3])
+        (sy, sx), (dy, dx) = self.window.stride, self.window.dilation
+        lowest = -np.inf if np.issubdtype(x.dtype, np.floating) else np.iinfo(x.dtype).min
+        padded = self.window.pad(x, lowest)
+        best: Array = np.full((*x.shape[:2], out_h, out_w), lowest, x.dtype)
+        for ky in range(self.window.kernel[0]):
+            for kx in range(self.window.kernel[1]):
+                tap = padded[:, :, ky * dy :, kx * dx :][
+                    :, :, : (out_h - 1) * sy + 1 : sy, : (out_w - 1) * sx + 1 : sx
+                ]
+                np.maximum(best, tap, out=best)
+        return best
+
+    def bounds(self, source: Interval) -> Interval:
+        return source
+
+    @property
+    def fan_in(self) -> int:
+        return self.window.kernel[0] * self.window.kernel[1]
+
+    def fan_out(self, source: Shape) -> Ints:
+        return np.broadcast_to(self.window.coverage(source[1], source[2]), source)
