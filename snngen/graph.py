@@ -170,12 +170,14 @@ def _apply(node: Node, xs: list[Array], dtype: np.dtype[np.floating]) -> Array:
     x = xs[0]
     match node.op:
         case Affine(scale, shift):
-            return x * scale.astype(dtype) + shift.astype(dtype)
+            transformed: Array = x * scale.astype(dtype) + shift.astype(dtype)
+            return transformed
         case Relu(maximum):
             rectified: Array = np.clip(x, 0, maximum)
             return rectified
         case Add():
-            return sum(xs[1:], start=x)
+            total: Array = sum(xs[1:], start=x)
+            return total
         case Concat():
             return np.concatenate(xs, axis=1)
         case SumPool() as pool:
@@ -183,7 +185,7 @@ def _apply(node: Node, xs: list[Array], dtype: np.dtype[np.floating]) -> Array:
         case MaxPool() | Select() as wiring:
             return wiring.forward(x)
         case Conv() | Linear() as op:
-            y = replace(op, weight=op.weight.astype(dtype)).forward(x)
+            y: Array = replace(op, weight=op.weight.astype(dtype)).forward(x)
             return y if node.bias is None else y + node.bias[:, None, None].astype(dtype)
         case _:
             raise AssertionError(

@@ -1,0 +1,229 @@
+"""The fast form of the golden model: layer by layer, all timesteps and a batch at once, on BLAS.
+
+Float arithmetic is exact here: every product and every partial sum, in any order, is an integer
+within the layer's proven bounds; float32 holds all integers up to 2**24, float64 up to 2**53.
+`exact_dtype` picks by the bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from os import cpu_count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.golden import LayerTrace, Trace
+from snngen.neurons import IF, Accumulate, Level
+from snngen.ops import WEIGHTED, Interval, MaxPool, Op
+from snngen.spiking import INPUT
+
+Values = NDArray[np.floating[Any]]
+LARGEST_EXACT_FLOAT32 = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What a run of a batch keeps.
+
+    `outputs`: the output membranes at every timestep, int64 (batch, T, K), K in canonical order.
+    `counts`: per layer what it sent in all, summed over time, int64 (batch, C, H, W); the output
+    layer has none. `trace`: every output and membrane at every timestep, or None where it was not
+    asked for.
+    """
+
+    outputs: NDArray[np.int64]
+    counts: dict[str, NDArray[np.int64]]
+    trace: Trace | None
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The class at every timestep, the lowest index where several are equal: (batch, T)."""
+        best: NDArray[np.int64] = self.outputs.argmax(2)
+        return best
+
+
+def simulate(net: FixedNet, images: NDArray[np.uint8], *, trace: bool = False) -> Simulation:
+    """Run `net` on raw bytes `images` (batch, C, H, W), all cores, in memory proportional to the
+    batch.
+    """
+    parts = list(stream(net, _chunks(images, _chunk_size(net)), trace=trace))
+    counts = {name: np.concatenate([p.counts[name] for p in parts]) for name in parts[0].counts}
+    return Simulation(
+        np.concatenate([p.outputs for p in parts]),
+        counts,
+        None if not trace else _join([p.trace for p in parts if p.trace is not None]),
+    )
+
+
+def stream(
+    net: FixedNet, batches: Iterator[NDArray[np.uint8]], *, trace: bool = False
+) -> Iterator[Simulation]:
+    """Run batch after batch, as many at once as there are cores, yielding results in order."""
+    workers = cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        pending = []
+        for batch in batches:
+            pending.append(pool.submit(_run, net, batch, trace))
+            if len(pending) > workers:
+                yield pending.pop(0).result()
+        for job in pending:
+            yield job.result()
+
+
+def exact_dtype(layer: FixedLayer, sources: list[Interval]) -> type[np.floating[Any]]:
+    """float32 where all that the layer reads, sums up or holds stays within 2**24, else float64."""
+    intervals = [layer.current, layer.output, *sources]
+    intervals += [layer.membrane] if layer.membrane else []
+    if isinstance(layer.neuron, IF):
+        intervals.append(Interval(layer.neuron.threshold, layer.neuron.threshold))
+    if isinstance(layer.neuron, Level):
+        intervals += [Interval(column, column) for column in layer.neuron.thresholds.T]
+    largest = max(max(abs(i.min), abs(i.max)) for i in intervals)
+    for synapse in layer.synapses:
+        if isinstance(synapse.op, WEIGHTED):
+            largest = max(largest, int(np.abs(synapse.op.weight).max()))
+    return np.float32 if largest <= LARGEST_EXACT_FLOAT32 else np.float64
+
+
+def _chunks(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
+    return (images[k : k + size] for k in range(0, len(images), size))
+
+
+def _chunk_size(net: FixedNet) -> int:
+    """Images at once: enough to keep BLAS busy, few enough that a layer's values stay in the
+    cache.
+    """
+    largest = max(int(np.prod(layer.shape)) for layer in net.layers) * net.timesteps
+    return max(1, min(256, 2**21 // largest))
+
+
+def _join(parts: list[Trace]) -> Trace:
+    joined = {}
+    for name, first in parts[0].items():
+        membranes = [p[name].membrane for p in parts]
+        joined[name] = LayerTrace(
+            np.concatenate([p[name].output for p in parts]),
+            None
+            if first.membrane is None
+            else np.concatenate([m for m in membranes if m is not None]),
+        )
+    return joined
+
+
+def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
+    """All layers, one after the other. Values are (T, batch, C, H, W), or T = 1 where they do not
+    change.
+    """
+    channel = np.arange(net.input.shape[0])[:, None, None]
+    values: dict[str, Values] = {INPUT: net.input.table[channel, images].astype(np.float32)[None]}
+    last_use = {s.source: layer.name for layer in net.layers for s in layer.synapses}
+    counts: dict[str, NDArray[np.int64]] = {}
+    traces: Trace = {}
+    outputs = np.empty(0, np.int64)
+    for layer in net.layers:
+        sent, held = _layer(net, layer, values, trace)
+        if isinstance(layer.neuron, Accumulate):
+            outputs = sent.reshape(*sent.shape[:2], -1).swapaxes(0, 1).astype(np.int64)
+        else:
+            repeats = net.timesteps // len(sent)
+            counts[layer.name] = sent.sum(0, dtype=np.float64).astype(np.int64) * repeats
+        if trace:
+            traces[layer.name] = LayerTrace(
+                _as_trace(sent, net.timesteps),
+                None if held is None else _as_trace(held, net.timesteps),
+            )
+        values[layer.name] = sent
+        for synapse in layer.synapses:
+            if last_use[synapse.source] == layer.name:
+                values.pop(synapse.source, None)
+    return Simulation(outputs, counts, traces if trace else None)
+
+
+def _as_trace(values: Values, timesteps: int) -> NDArray[np.int64]:
+    steps = np.broadcast_to(values, (timesteps, *values.shape[1:]))
+    return np.ascontiguousarray(steps.swapaxes(0, 1)).astype(np.int64)
+
+
+def _layer(
+    net: FixedNet, layer: FixedLayer, values: dict[str, Values], trace: bool
+) -> tuple[Values, Values | None]:
+    """What the layer sends and, where it has a neuron and `trace` asks for it, what it holds."""
+    dtype = exact_dtype(layer, [net.source_interval(s.source) for s in layer.synapses])
+    first = layer.synapses[0]
+    if isinstance(first.op, MaxPool):
+        received = np.cumsum(_over_time(values[first.source], net.timesteps), 0, dtype=np.float64)
+        largest = _apply(first.op, received)
+        return np.diff(largest, axis=0, prepend=np.zeros_like(largest[:1])).astype(dtype), None
+    current = _apply(_as_float(first.op, dtype), values[first.source].astype(dtype, copy=False))
+    for synapse in layer.synapses[1:]:
+        part = _apply(
+            _as_float(synapse.op, dtype), values[synapse.source].astype(dtype, copy=False)
+        )
+        current = current + part
+    if layer.bias is not None:
+        current += layer.bias[:, None, None].astype(dtype)
+    match layer.neuron:
+        case None:
+            return current, None
+        case Level(thresholds):
+            sent = np.zeros_like(current)
+            for threshold in thresholds.T.astype(dtype):
+                sent += current >= threshold[:, None, None]
+            return sent, current
+        case Accumulate():
+            v = np.cumsum(_over_time(current, net.timesteps), 0, dtype=dtype)
+            return v, v
+        case IF() as neuron:
+            return _fire(neuron, current, net.timesteps, trace)
+
+
+def _fire(neuron: IF, current: Values, timesteps: int, trace: bool) -> tuple[Values, Values | None]:
+    """Integrate and fire over `current` (T or 1, batch, C, H, W)."""
+    dtype = current.dtype
+    theta = neuron.threshold[:, None, None].astype(dtype)
+    v = np.empty(current.shape[1:], dtype)
+    v[:] = neuron.v_init[:, None, None]
+    sent = np.empty((timesteps, *v.shape), dtype)
+    held = np.empty_like(sent) if trace else None
+    plain = neuron.max_spikes == 1 and not neuron.signed and neuron.reset == "subtract"
+    balance = np.zeros_like(v)
+    scratch = np.empty_like(v)
+    for t in range(timesteps):
+        v += current[t % len(current)]
+        if neuron.v_min is not None:
+            np.maximum(v, neuron.v_min[:, None, None].astype(dtype), out=v)
+        s = sent[t]
+        np.greater_equal(v, theta, out=s, casting="unsafe")
+        if not plain:
+            s *= np.minimum(np.floor_divide(v, theta), dtype.type(neuron.max_spikes))
+            if neuron.signed:
+                s -= (v < 0) & (balance > 0)
+                balance += s
+        if neuron.reset == "subtract":
+            v -= np.multiply(s, theta, out=scratch)
+        else:
+            np.copyto(v, 0, where=s > 0)
+            v -= np.minimum(s, 0) * theta
+        if held is not None:
+            held[t] = v
+    return sent, held
+
+
+def _over_time(values: Values, timesteps: int) -> Values:
+    return np.broadcast_to(values, (timesteps, *values.shape[1:]))
+
+
+def _apply(op: Op, values: Values) -> Values:
+    """`op` on every timestep and image of `values` (T, batch, C, H, W)."""
+    steps, batch = values.shape[:2]
+    result = op.forward(values.reshape(steps * batch, *values.shape[2:]))
+    return result.reshape(steps, batch, *result.shape[1:])
+
+
+def _as_float(op: Op, dtype: type[np.floating[Any]]) -> Op:
+    return replace(op, weight=op.weight.astype(dtype)) if isinstance(op, WEIGHTED) else op
