@@ -179,9 +179,11 @@ def _apply(node: Node, xs: list[Array], dtype: np.dtype[np.floating]) -> Array:
             total: Array = sum(xs[1:], start=x)
             return total
         case Concat():
-            return np.concatenate(xs, axis=1)
+            joined: Array = np.concatenate(xs, axis=1)
+            return joined
         case SumPool() as pool:
-            return pool.forward(x) / dtype.type(pool.divisor)
+            average: Array = pool.forward(x) / dtype.type(pool.divisor)
+            return average
         case MaxPool() | Select() as wiring:
             return wiring.forward(x)
         case Conv() | Linear() as op:

@@ -1,0 +1,101 @@
+"""Threshold balancing (Nguyen, Viet and Lee 2022, Applied Sciences 12(11):5749): methods
+channel-max, layer-max.
+
+In the order of layers, with the thresholds of all earlier layers fixed and their real spikes
+propagated:
+
+    theta_l[c] = max over batch, t, h, w of I_l[c](t)         channel-max, and a scalar for dense
+    layers theta_l    = max over channels as well                    layer-max
+
+I is the input current, neither the membrane nor the ReLU. With `percentile` below 100 the maximum
+gives way to that percentile of max(I, 0). A spike of layer l stands for theta_l[c] ("consistent"
+scaling); the published code sends it as 1 ("literal"). Soft reset. For level neurons the same
+thresholds are cut into N equal steps, and what is propagated are the counts that those neurons
+really send.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.convert.options import Options
+from snngen.convert.propagate import Propagation, Values, fire, wiring_amplitude
+from snngen.convert.structure import Population
+from snngen.neurons import IF, Accumulate, Level
+from snngen.ops import WEIGHTED
+from snngen.spiking import Floats, SpikingLayer
+
+
+def channel_max(
+    populations: tuple[Population, ...], images: NDArray[np.floating], options: Options
+) -> tuple[SpikingLayer, ...]:
+    """One threshold per channel of a convolution, one per dense layer."""
+    return _balance(populations, images, options, channelwise=True)
+
+
+def layer_max(
+    populations: tuple[Population, ...], images: NDArray[np.floating], options: Options
+) -> tuple[SpikingLayer, ...]:
+    """One threshold per layer."""
+    return _balance(populations, images, options, channelwise=False)
+
+
+def _balance(
+    populations: tuple[Population, ...],
+    images: NDArray[np.floating],
+    options: Options,
+    *,
+    channelwise: bool,
+) -> tuple[SpikingLayer, ...]:
+    uses = [synapse.source for p in populations for synapse in p.synapses]
+    motion = Propagation(images, options.steps, uses)
+    layers = []
+    for p in populations:
+        is_output = p is populations[-1]
+        current = None if is_output else motion.current(p.synapses, p.bias)
+        neuron: IF | Level | Accumulate | None = None
+        amplitude = np.ones(p.shape[0])
+        if current is None:
+            neuron = Accumulate()
+        elif p.ceiling is not None:
+            per_channel = channelwise and p.shape[1:] != (1, 1)
+            threshold = balanced_threshold(current, options.percentile, per_channel)
+            neuron, amplitude = make_neuron(np.minimum(threshold, p.ceiling), options)
+            current = fire(neuron, current, options.steps)
+        elif not isinstance(p.synapses[0].op, WEIGHTED):
+            amplitude = wiring_amplitude(p.synapses, motion.amplitude)
+        if current is not None:
+            motion.send(p.name, current, amplitude)
+        layers.append(SpikingLayer(p.name, p.shape, p.synapses, p.bias, neuron, amplitude))
+    return tuple(layers)
+
+
+def balanced_threshold(current: Values, percentile: float, per_channel: bool) -> Floats:
+    """The threshold (C,) for a `current` (T, batch, C, H, W).
+
+    A channel that never saw a positive current takes the layer's largest threshold: with its own it
+    would always fire.
+    """
+    channels = current.shape[2]
+    seen = np.maximum(current, 0).swapaxes(0, 2).reshape(channels if per_channel else 1, -1)
+    if percentile == 100:
+        peak = seen.max(1)
+    else:
+        peak = np.percentile(seen, percentile, axis=1, method="higher")
+        peak = np.where(peak > 0, peak, seen.max(1))
+    largest = float(peak.max()) or 1.0
+    return np.broadcast_to(np.where(peak > 0, peak, largest), channels).astype(np.float64)
+
+
+def make_neuron(threshold: Floats, options: Options) -> tuple[IF | Level, Floats]:
+    """The neuron that sends `threshold` (C,) as its largest value, and the amplitude of one
+    spike.
+    """
+    start = 0.5 if options.v_init == "half" else 0.0
+    if options.neuron == "level":
+        step = threshold / options.levels
+        k = np.arange(1, options.levels + 1)
+        return Level(step[:, None] * (k - start)), step
+    literal = options.scaling == "literal"
+    return IF(threshold, start * threshold), np.ones_like(threshold) if literal else threshold
