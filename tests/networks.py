@@ -1,0 +1,298 @@
+"""Random small valid networks, straight from integers: what every backend is tried on.
+
+`fixed_nets()` is a hypothesis strategy for whole networks. Structure is drawn by hypothesis, so that
+failures shrink; weights come from a drawn seed. `Builder` makes single networks by hand: it proves
+bounds layer by layer and keeps shapes straight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from snngen.bounds import prove
+from snngen.check_fixed import check_fixed
+from snngen.errors import BoundError
+from snngen.fixed import FixedInput, FixedLayer, FixedNet
+from snngen.graph import Layout
+from snngen.neurons import IF, Accumulate, Level, Neuron
+from snngen.ops import Conv, Interval, Linear, MaxPool, Op, Scale, Select, Shape, SumPool, Window
+from snngen.spiking import INPUT, Synapse
+
+Source = tuple[str, Op]
+
+
+@dataclass
+class Builder:
+    """A network under construction; `add` appends a layer with its bounds proven."""
+
+    input: FixedInput
+    timesteps: int
+    layers: list[FixedLayer] = field(default_factory=list)
+
+    def interval(self, source: str) -> Interval:
+        return self.input.interval if source == INPUT else self._named(source).output
+
+    def shape(self, source: str) -> Shape:
+        return self.input.shape if source == INPUT else self._named(source).shape
+
+    def current(self, sources: Sequence[Source], bias: np.ndarray | None) -> Interval:
+        """Bounds of the current alone: what thresholds should be chosen from."""
+        return self._prove(sources, bias, None).current
+
+    def add(
+        self,
+        name: str,
+        sources: Sequence[Source],
+        bias: np.ndarray | None = None,
+        neuron: Neuron | None = None,
+    ) -> FixedLayer:
+        """Appends a layer; raises BoundError where 32 bits do not suffice."""
+        bounds = self._prove(sources, bias, neuron)
+        layer = FixedLayer(
+            name,
+            sources[0][1].shape(self.shape(sources[0][0])),
+            tuple(Synapse(source, op) for source, op in sources),
+            bias,
+            neuron,
+            bounds.current,
+            bounds.membrane,
+            bounds.output,
+        )
+        self.layers.append(layer)
+        return layer
+
+    def finish(self, name: str = "random", output_layout: Layout = "CHW") -> FixedNet:
+        net = FixedNet(
+            name, self.input, tuple(self.layers), self.timesteps, output_layout, 0.5, "drawn"
+        )
+        check_fixed(net)
+        return net
+
+    def _named(self, name: str) -> FixedLayer:
+        return next(layer for layer in self.layers if layer.name == name)
+
+    def _prove(self, sources: Sequence[Source], bias: np.ndarray | None, neuron: Neuron | None):
+        return prove(
+            "drawn",
+            [Synapse(source, op) for source, op in sources],
+            [self.interval(source) for source, _ in sources],
+            bias,
+            neuron,
+            self.timesteps,
+        )
+
+
+def fixed_input(
+    rng: np.random.Generator, shape: Shape, layout: Layout, lo: int, hi: int
+) -> FixedInput:
+    """An input whose bytes stand for random integers lo..hi, a third of them 0."""
+    table = rng.integers(lo, hi + 1, (shape[0], 256)) * (rng.random((shape[0], 256)) < 0.67)
+    return FixedInput(shape, layout, table.astype(np.int16), np.ones(shape[0]), np.zeros(shape[0]))
+
+
+def random_images(net: FixedNet, count: int, seed: int = 0) -> np.ndarray:
+    """uint8 (count, C, H, W)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *net.input.shape), dtype=np.uint8)
+
+
+@st.composite
+def windows(draw: st.DrawFn, shape: Shape, *, pads: bool = True) -> Window:
+    """A window that fits an input of `shape` at least once."""
+    _, height, width = shape
+
+    def axis(size: int) -> tuple[int, int, int, int, int]:
+        before, after = (draw(st.integers(0, 2)), draw(st.integers(0, 2))) if pads else (0, 0)
+        padded = size + before + after
+        kernel = draw(st.integers(1, min(3, padded)))
+        most = (padded - 1) // (kernel - 1) if kernel > 1 else 2
+        return kernel, draw(st.integers(1, 3)), before, after, draw(st.integers(1, min(2, most)))
+
+    (kh, sh, top, bottom, dh), (kw, sw, left, right, dw) = axis(height), axis(width)
+    return Window((kh, kw), (sh, sw), (top, left, bottom, right), (dh, dw))
+
+
+@st.composite
+def fixed_nets(draw: st.DrawFn, *, max_layers: int = 5, max_timesteps: int = 20) -> FixedNet:
+    """Level networks (T = 1) and IF networks (T <= max_timesteps) over every operator and option."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    levels = draw(st.booleans())
+    timesteps = 1 if levels else draw(st.integers(1, max_timesteps))
+    flat = draw(st.sampled_from(["2d", "2d", "1d", "vector"]))
+    height, width = {
+        "2d": (draw(st.integers(1, 6)), draw(st.integers(1, 6))),
+        "1d": (1, draw(st.integers(1, 9))),
+        "vector": (1, 1),
+    }[flat]
+    shape = (draw(st.integers(1, 10 if flat == "vector" else 3)), height, width)
+    lo, hi = draw(st.sampled_from([(0, 1), (0, 15), (0, 255), (-128, 127), (-900, 900)]))
+    layout = draw(st.sampled_from(["CHW", "HWC"]))
+    builder = Builder(fixed_input(rng, shape, layout, lo, hi), timesteps)
+    drawing = _Drawing(draw, rng, builder, levels)
+    for index in range(draw(st.integers(0, max_layers - 1))):
+        drawing.hidden_layer(f"layer{index}")
+    drawing.output_layer("output")
+    return builder.finish(output_layout=draw(st.sampled_from(["CHW", "HWC"])))
+
+
+@dataclass
+class _Drawing:
+    """Draws layer after layer onto a builder."""
+
+    draw: st.DrawFn
+    rng: np.random.Generator
+    builder: Builder
+    levels: bool
+
+    def hidden_layer(self, name: str) -> None:
+        kind = self.draw(
+            st.sampled_from(["weighted"] * 4 + ["max_pool", "sum_pool", "select", "concat"])
+        )
+        try:
+            getattr(self, f"_{kind}")(name)
+        except BoundError:
+            assume(False)
+
+    def output_layer(self, name: str) -> None:
+        source = self._source(latest=True)
+        shape = self.builder.shape(source)
+        outputs = self.draw(st.integers(1, 5))
+        if self.draw(st.integers(0, 4)):
+            op: Op = Linear(self._weights((outputs, *shape)))
+        else:
+            op = self._conv(shape)
+        try:
+            bias = self._bias(op.shape(shape)[0])
+            self.builder.add(name, [(source, op)], bias, Accumulate())
+        except BoundError:
+            assume(False)
+
+    def _source(self, latest: bool = False) -> str:
+        names = [INPUT, *(layer.name for layer in self.builder.layers)]
+        if latest or self.draw(st.integers(0, 2)):
+            return names[-1]
+        return self.draw(st.sampled_from(names))
+
+    def _weights(self, shape: tuple[int, ...], most: int | None = None) -> np.ndarray:
+        most = most or self.draw(st.sampled_from([1, 7, 127, 127, 1000]))
+        return self.rng.integers(-most, most + 1, shape)
+
+    def _bias(self, channels: int) -> np.ndarray | None:
+        most = self.draw(st.sampled_from([0, 5, 300, 70000]))
+        return self.rng.integers(-most, most + 1, channels) if most else None
+
+    def _conv(self, shape: Shape, window: Window | None = None, out: int | None = None) -> Conv:
+        window = window or self.draw(windows(shape))
+        divisors = [g for g in range(1, shape[0] + 1) if shape[0] % g == 0]
+        groups = self.draw(st.sampled_from(divisors)) if out is None else 1
+        channels = out or groups * self.draw(st.integers(1, 4 if groups == 1 else 2))
+        weight = self._weights((channels, shape[0] // groups, *window.kernel))
+        return Conv(weight, window, groups)
+
+    def _weighted(self, name: str) -> None:
+        source = self._source()
+        shape = self.builder.shape(source)
+        kind = self.draw(st.sampled_from(["conv", "conv", "conv", "linear", "scale"]))
+        most = self.draw(st.sampled_from([7, 127, 2000, 2**15 - 1]))
+        first: Op = {
+            "conv": lambda: self._conv(shape),
+            "linear": lambda: Linear(self._weights((self.draw(st.integers(1, 9)), *shape))),
+            "scale": lambda: Scale(self._weights((shape[0],), most)),
+        }[kind]()
+        sources: list[Source] = [(source, first)]
+        for _ in range(self.draw(st.sampled_from([0, 0, 1, 2]))):
+            sources += self._residual(first.shape(shape))
+        bias = self._bias(first.shape(shape)[0])
+        current = self.builder.current(sources, bias)
+        self.builder.add(name, sources, bias, self._neuron(current))
+
+    def _residual(self, shape: Shape) -> list[Source]:
+        """One more synapse of output shape `shape`, or none if no source suits."""
+        source = self.draw(st.sampled_from([INPUT, *(layer.name for layer in self.builder.layers)]))
+        found = self.builder.shape(source)
+        if found == shape and self.draw(st.booleans()):
+            return [(source, Scale(self._weights((shape[0],))))]
+        if found[1:] == shape[1:]:
+            window = self.draw(st.sampled_from([Window((1, 1)), Window((3, 3), pads=(1, 1, 1, 1))]))
+            return [(source, self._conv(found, window, shape[0]))]
+        if shape[1:] == (1, 1):
+            return [(source, Linear(self._weights((shape[0], *found))))]
+        return []
+
+    def _neuron(self, current: Interval) -> Neuron | None:
+        if self.draw(st.integers(0, 5)) == 0:
+            return None
+        channels, top = len(current.lo), max(1, current.max)
+        if self.levels:
+            count = self.draw(st.sampled_from([1, 2, 4, 15]))
+            low = max(current.min // 4, -(2**31))
+            thresholds = self.rng.integers(low, top // 2 + 2, (channels, count))
+            return Level(np.sort(thresholds, axis=1))
+        most = max(1, int(top * self.draw(st.sampled_from([0.02, 0.2, 1.0]))))
+        threshold = self.rng.integers(1, most + 1, channels)
+        return IF(
+            threshold,
+            self.draw(
+                st.sampled_from([np.zeros_like(threshold), threshold // 2, -threshold, threshold])
+            ),
+            -self.rng.integers(0, most + 1, channels) if self.draw(st.booleans()) else None,
+            self.draw(st.sampled_from(["subtract", "zero"])),
+            self.draw(st.sampled_from([1, 1, 1, 2, 4])),
+            self.draw(st.sampled_from([False, False, True])),
+        )
+
+    def _max_pool(self, name: str) -> None:
+        source = self._source()
+        shape = self.builder.shape(source)
+        window = self.draw(windows(shape))
+        assume(window.taps_inside(*shape[1:]).min() > 0)
+        self.builder.add(name, [(source, MaxPool(window))])
+
+    def _sum_pool(self, name: str) -> None:
+        source = self._source()
+        shape = self.builder.shape(source)
+        window = self.draw(windows(shape))
+        counts = window.taps_inside(*shape[1:])
+        average = counts.min() > 0 and self.draw(st.booleans())
+        op = SumPool.average(window, counts) if average else SumPool(window, int(counts.max() or 1))
+        self.builder.add(name, [(source, op)])
+
+    def _select(self, name: str) -> None:
+        source = self._source()
+        op = Select(*(self._map(size) for size in self.builder.shape(source)))
+        self.builder.add(name, [(source, op)])
+
+    def _map(self, size: int) -> np.ndarray:
+        """A slice, a flip, a pad or any mixture: indices below `size`, or -1."""
+        kind = self.draw(st.sampled_from(["all", "flip", "slice", "pad", "any"]))
+        whole = np.arange(size, dtype=np.int32)
+        return {
+            "all": whole,
+            "flip": whole[::-1].copy(),
+            "slice": whole[size // 3 :: 2] if size > 1 else whole,
+            "pad": np.concatenate([[-1], whole, [-1]]).astype(np.int32),
+            "any": self.rng.integers(-1, size, self.draw(st.integers(1, 4))).astype(np.int32),
+        }[kind]
+
+    def _concat(self, name: str) -> None:
+        """Two sources of one image size, each supplying channels that the other leaves out."""
+        first = self._source()
+        height, width = self.builder.shape(first)[1:]
+        names = [INPUT, *(layer.name for layer in self.builder.layers)]
+        fitting = [n for n in names if self.builder.shape(n)[1:] == (height, width)]
+        sources = [first, self.draw(st.sampled_from(fitting))]
+        sizes = [self.builder.shape(source)[0] for source in sources]
+        pads = [(0, sizes[1]), (sizes[0], 0)]
+        maps = [
+            np.concatenate([np.full(a, -1), np.arange(n), np.full(b, -1)]).astype(np.int32)
+            for n, (a, b) in zip(sizes, pads, strict=True)
+        ]
+        rows, columns = (np.arange(n, dtype=np.int32) for n in (height, width))
+        self.builder.add(
+            name,
+            [(source, Select(m, rows, columns)) for source, m in zip(sources, maps, strict=True)],
+        )
