@@ -1,0 +1,38 @@
+"""Softmax and LogSoftmax, which do not change which class is the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from snngen.onnx_import.network import Network
+from snngen.onnx_import.onnx_node import OnnxNode
+from snngen.onnx_import.values import Refused, Value
+
+
+def import_softmax(net: Network, node: OnnxNode) -> Sequence[Value]:
+    """Dropped, with a note, where it ends the network and covers all of its outputs."""
+    view = node.view()
+    if not node.ends_network:
+        raise Refused(
+            f"{node.op} is only supported as the last operation",
+            "other operators use its output",
+            "a spiking network compares sums; leave the normalisation to what reads its output",
+        )
+    rank = view.index.ndim
+    axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
+    if not -rank <= axis < rank:
+        raise Refused(f"axis must be within the {rank} axes of its input", axis)
+    axis %= rank
+    # Before opset 13 the axes from `axis` on were normalised together.
+    group = view.shape[axis] if node.opset >= 13 else prod(view.shape[axis:])
+    if group != prod(view.shape[1:]):
+        raise Refused(
+            f"{node.op} must cover all outputs of a sample",
+            f"axis {axis} of {list(view.shape)}",
+        )
+    net.notes.append(
+        f"{node.place} is dropped: it does not change which output is the largest, but the "
+        "network's outputs are the values before it"
+    )
+    return [view]
