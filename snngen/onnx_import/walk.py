@@ -78,9 +78,7 @@ class Walk:
                 outputs = import_node(net, node)
                 _guard_live(values, outputs)
             except Refused as refused:
-                net.problems.append(
-                    Problem(place(proto), refused.rule, refused.found, refused.hint)
-                )
+                net.problems.append(refused.at(place(proto)))
                 outputs = [self._stand_in(net, name) for name in proto.output]
             for name, value in zip(proto.output, outputs, strict=False):
                 if name in read:
