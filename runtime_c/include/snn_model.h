@@ -1,0 +1,213 @@
+/* snn_model.h - a network as constant data: what emitted code fills in, and the operators it names.
+ *
+ * Values are stored channel innermost: a *row* is the channels of one position, a *plane* is the
+ * rows of all positions, and a layer that is evaluated for all timesteps at once keeps one plane for
+ * each of them.
+ *
+ *            plane t                      row of position (y, x)
+ *     +-------------------+               +----+----+----+-- --+------+
+ *     | (0,0) (0,1) (0,2) |   row  ---->  | c0 | c1 | c2 | ... | cC-1 |
+ *     | (1,0) (1,1) (1,2) |               +----+----+----+-- --+------+
+ *     +-------------------+               SNN_BITS: eight channels per byte, lowest bit first
+ */
+#ifndef SNN_MODEL_H
+#define SNN_MODEL_H
+
+#include <stdbool.h>
+
+#include "snn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How an element is stored. Arrays of parameters are never SNN_BITS. */
+enum { SNN_BITS, SNN_U8, SNN_I8, SNN_I16, SNN_I32 };
+
+/* Constant parameters, `data` points to elements of `type`; NULL stands for "all zero". */
+typedef struct snn_array {
+    const void *data;
+    uint8_t type;
+} snn_array;
+
+/* Where in the arena the values of a layer lie, and in what form. */
+typedef struct snn_values {
+    uint16_t channels, height, width;
+    uint16_t planes;    /* T, or 1 where each plane overwrites the one before */
+    uint8_t type;
+    size_t row_bytes;
+    size_t plane_bytes;
+    size_t offset;      /* bytes from the start of the arena */
+} snn_values;
+
+/* A window that slides over a zero-padded plane. */
+typedef struct snn_window {
+    uint16_t kernel_height, kernel_width;
+    uint16_t stride_y, stride_x;
+    uint16_t dilation_y, dilation_x;
+    uint16_t pad_top, pad_left;
+} snn_window;
+
+/* --- Synapses: what a layer receives from one source ------------------------------------------ */
+
+struct snn_synapse;
+
+/* Adds to `current` (one row of the layer) what position (y, x) receives from `plane`. */
+typedef void snn_synapse_fn(int32_t *current, const struct snn_synapse *synapse,
+                            const unsigned char *plane, uint16_t y, uint16_t x);
+
+typedef struct snn_synapse {
+    snn_synapse_fn *add;
+    const void *op;           /* the snn_*_op that `add` expects */
+    const snn_values *source;
+    uint16_t channels;        /* of the layer that receives */
+} snn_synapse;
+
+typedef struct snn_conv_op {
+    snn_array weights;        /* [ky][kx][input channel][output channel of the group] */
+    snn_window window;
+    uint16_t groups;
+} snn_conv_op;
+
+typedef struct snn_linear_op {
+    snn_array weights;        /* [y][x][input channel][output] */
+} snn_linear_op;
+
+typedef struct snn_scale_op {
+    snn_array weights;        /* [channel] */
+} snn_scale_op;
+
+typedef struct snn_sum_pool_op {
+    snn_array multiplier;     /* [y][x] of the output, or NULL */
+    snn_window window;
+    uint16_t width;           /* of the output */
+} snn_sum_pool_op;
+
+typedef struct snn_max_pool_op {
+    snn_window window;
+} snn_max_pool_op;
+
+typedef struct snn_select_op {
+    const int16_t *channels, *rows, *columns; /* where each comes from; -1: nothing comes */
+} snn_select_op;
+
+snn_synapse_fn snn_conv;      /* groups, strides, dilations, padding */
+snn_synapse_fn snn_depthwise; /* an snn_conv_op with as many groups as inputs and outputs */
+snn_synapse_fn snn_linear;
+snn_synapse_fn snn_scale;
+snn_synapse_fn snn_sum_pool;  /* the only synapse of its layer */
+snn_synapse_fn snn_max_pool;  /* the only synapse of its layer; one timestep, or a constant source */
+snn_synapse_fn snn_select;
+
+/* --- Neurons ----------------------------------------------------------------------------------- */
+
+/* One timestep of one row of neurons: takes the current and leaves in its place what they send;
+ * updates `membrane`, and for neurons that take spikes back also `balance`. */
+typedef void snn_neuron_fn(const void *op, uint16_t channels, int32_t *current, int32_t *membrane,
+                           int32_t *balance);
+
+typedef struct snn_if_op {
+    snn_array threshold;      /* [channel], all >= 1 */
+    snn_array v_min;          /* [channel], or NULL: no lower bound */
+    int32_t max_spikes;       /* in one timestep, >= 1 */
+    bool reset_to_zero;       /* else the threshold is subtracted for each spike */
+    bool takes_back;          /* sends -1 where v < 0 and more spikes were sent than taken back */
+} snn_if_op;
+
+typedef struct snn_level_op {
+    snn_array thresholds;     /* [channel][level], ascending */
+    uint16_t levels;
+} snn_level_op;
+
+snn_neuron_fn snn_if;
+snn_neuron_fn snn_level;
+snn_neuron_fn snn_accumulate; /* has no op */
+
+/* --- Layers ------------------------------------------------------------------------------------ */
+
+/* The part of a run that is handed to a layer: timesteps begin <= t < end. */
+typedef struct snn_call {
+    unsigned char *arena;
+    uint16_t timesteps;       /* T, of the whole run */
+    uint16_t begin, end;
+    snn_trace_fn *trace;      /* or NULL */
+    void *user;
+} snn_call;
+
+struct snn_layer;
+typedef void snn_layer_fn(const struct snn_layer *layer, const snn_call *call);
+
+/* A layer is evaluated position by position, and each position for all timesteps of the call, in
+ * rows of 32-bit scratch at `scratch`. A layer that gets all timesteps in one call needs no other
+ * state; one that is called step by step keeps it in `membrane` and `balance`. */
+typedef struct snn_layer {
+    snn_layer_fn *run;
+    const snn_values *output;
+    const snn_synapse *synapses; /* those with constant sources first */
+    uint16_t constant_synapses;  /* how many are added up once per call */
+    uint16_t synapse_count;
+    snn_array bias;              /* [channel], or NULL */
+    snn_neuron_fn *fire;         /* NULL: the current is sent on */
+    const void *neuron;          /* the snn_*_op that `fire` expects */
+    snn_array initial;           /* the membrane before the first timestep, [channel], or NULL */
+    const snn_values *membrane;  /* what it remembers, or NULL */
+    const snn_values *balance;   /* spikes sent less spikes taken back, or NULL */
+    size_t scratch;              /* bytes from the start of the arena */
+    uint16_t number;             /* as in snn_step */
+    bool has_balance;            /* its neurons take spikes back */
+    bool is_constant;            /* sends the same at every timestep: evaluated once */
+} snn_layer;
+
+snn_layer_fn snn_gather;          /* the sum of the synapses, then the neurons */
+snn_layer_fn snn_max_pool_counts; /* max pooling of spike trains, by running counts */
+
+/* --- Networks ---------------------------------------------------------------------------------- */
+
+typedef struct snn_model {
+    const snn_values *input;
+    snn_array table;             /* [channel][256]: the value that a byte stands for */
+    const int16_t *lowest, *highest; /* [channel]: the range of these values */
+    const snn_layer *layers;     /* in the order of evaluation */
+    const snn_layer *output;     /* the one that accumulates */
+    uint16_t layer_count;
+    uint16_t layers_at_once;     /* this many first ones for all timesteps, then the rest t by t */
+    uint16_t timesteps;
+    bool image_is_chw;           /* the order of images and of quantised values, else HWC */
+    bool output_is_chw;          /* the order of the membranes handed out, else HWC */
+    size_t arena_bytes;
+} snn_model;
+
+/* What one inference is given besides the image. */
+typedef struct snn_run_options {
+    void *arena;
+    size_t arena_bytes;
+    int32_t *membranes;          /* receives the output membranes after the last timestep, or NULL */
+    snn_trace_fn *trace;         /* or NULL */
+    void *user;
+} snn_run_options;
+
+/* The index of the largest output membrane (the lowest where several are equal), or an error. */
+int snn_run(const snn_model *model, const uint8_t *image, const snn_run_options *options);
+
+/* The same for an input that is quantised already: values as the table holds them. */
+int snn_run_quantised(const snn_model *model, const int16_t *values,
+                      const snn_run_options *options);
+
+/* Images whose traces are known. A trace is compared by a hash of every output and membrane of every
+ * neuron at every timestep, summed so that the order of evaluation does not matter. */
+typedef struct snn_known_answers {
+    const uint8_t *images;       /* [count][image_bytes] */
+    const uint32_t *hashes;      /* [count] */
+    uint16_t count;
+    size_t image_bytes;
+} snn_known_answers;
+
+/* 0, or SNN_SELFTEST_FAILED, or another error. */
+int snn_selftest(const snn_model *model, const snn_known_answers *known, void *arena,
+                 size_t arena_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

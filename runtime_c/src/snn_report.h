@@ -1,0 +1,11 @@
+/* snn_report.h - tells the caller's trace function what a row of neurons did. */
+#ifndef SNN_REPORT_H
+#define SNN_REPORT_H
+
+#include "snn_model.h"
+
+/* Row number `row` of `layer` at timestep `t`; a constant layer reports all timesteps at once. */
+void snn_report(const snn_call *call, const snn_layer *layer, uint16_t t, size_t row,
+                const int32_t *outputs, const int32_t *membranes);
+
+#endif

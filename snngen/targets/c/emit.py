@@ -1,0 +1,157 @@
+"""FixedNet -> C files. Pure: the same network and options give the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from snngen import __version__
+from snngen.errors import ConversionError, Problem
+from snngen.fixed import FixedNet
+from snngen.fixed_file import digest
+from snngen.resources import resource_dir
+from snngen.simulate import simulate
+from snngen.targets.c.budget import budget_of
+from snngen.targets.c.schedule import Preference, plan
+from snngen.targets.c.trace_hash import trace_hashes
+from snngen.targets.c.views import ModelView, harmless, model_view, wrapped
+
+SYNTHETIC_IMAGES = 2
+MANIFEST = "snngen.json"
+KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline"
+    " int long register restrict return short signed sizeof static struct switch typedef union"
+    " unsigned void volatile while main".split()
+)
+
+
+def emit(
+    net: FixedNet,
+    *,
+    prefix: str = "model",
+    schedule: Preference = "smallest",
+    selftest_images: NDArray[np.uint8] | None = None,
+) -> Mapping[str, bytes]:
+    """The files of a C99 project that runs `net`, by their relative paths.
+
+    `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `selftest_images`
+    (n, C, H, W) are embedded with the hashes of their traces; without them, two synthetic images.
+    ConversionError where the prefix is no C identifier or the network exceeds the runtime's sizes.
+    """
+    check_prefix(prefix)
+    chosen = plan(net, schedule)
+    view = model_view(net, chosen)
+    budget = budget_of(net, chosen, view)
+    names = {
+        "prefix": prefix,
+        "PREFIX": prefix.upper(),
+        "network": harmless(net.name),
+        "method": harmless(net.method),
+        "version": __version__,
+        "digest": digest(net),
+    }
+    sizes = {
+        "arena_bytes": chosen.arena_bytes,
+        "input_bytes": int(np.prod(net.input.shape)),
+        "input_layout": net.input.layout,
+        "input_shape": "x".join(map(str, net.input.shape)),
+        "outputs": int(np.prod(net.layers[-1].shape)),
+        "output_layout": net.output_layout,
+        "timesteps": net.timesteps,
+        "const_bytes": budget.const_bytes,
+        "layers_at_once": chosen.at_once,
+        "layer_count": len(net.layers),
+    }
+    facts = {**names, **sizes, "model": view, "known": _known_answers(net, selftest_images)}
+    runtime = runtime_files()
+    facts["sources"] = [name for name in sorted(runtime) if name.endswith(".c")]
+    files = {name: _render(template, facts) for name, template in _templates(prefix).items()}
+    files |= {f"runtime/{name}": content for name, content in runtime.items()}
+    files[MANIFEST] = _json(
+        {
+            "format": 1,
+            "generator": f"snngen {__version__}",
+            "target": "c",
+            "network": {
+                "name": net.name,
+                "digest": names["digest"],
+                "method": net.method,
+                "timesteps": net.timesteps,
+                "output_scale": net.output_scale,
+                "input": {"shape": net.input.shape, "layout": net.input.layout},
+                "output_layout": net.output_layout,
+                "layers": [{"name": layer.name, "shape": layer.shape} for layer in net.layers],
+            },
+            "options": {"prefix": prefix, "schedule": schedule},
+            "budget": asdict(budget),
+            "files": {name: sha256(files[name]).hexdigest() for name in sorted(files)},
+        }
+    )
+    return {name: files[name] for name in sorted(files)}
+
+
+def check_prefix(prefix: str) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", prefix) or prefix.lower() in KEYWORDS:
+        rule = "must be a C identifier of at most 31 characters that begins with a letter"
+        raise ConversionError(Problem("the prefix", rule, repr(prefix), "for example 'model'"))
+    if prefix.lower() == "snn" or prefix.lower().startswith("snn_"):
+        rule = "must not begin like the runtime's own names"
+        raise ConversionError(Problem("the prefix", rule, repr(prefix), "for example 'model'"))
+
+
+def runtime_files() -> dict[str, bytes]:
+    """The runtime library by file name: headers and sources in one flat folder."""
+    root = resource_dir("runtime_c")
+    found = [*(root / "include").glob("*.h"), *(root / "src").glob("*.[ch]")]
+    return {path.name: path.read_bytes() for path in sorted(found)}
+
+
+def _templates(prefix: str) -> dict[str, str]:
+    return {
+        f"{prefix}.h": "model.h.j2",
+        f"{prefix}.c": "model.c.j2",
+        f"{prefix}_selftest.c": "model_selftest.c.j2",
+        "example_main.c": "example_main.c.j2",
+        "Makefile": "Makefile.j2",
+        "CMakeLists.txt": "CMakeLists.txt.j2",
+        "README.txt": "README.txt.j2",
+    }
+
+
+def _render(template: str, facts: Mapping[str, object]) -> bytes:
+    environment = Environment(
+        loader=FileSystemLoader(resource_dir("templates") / "c"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(template).render(facts).encode("ascii")
+
+
+def _known_answers(net: FixedNet, images: NDArray[np.uint8] | None) -> dict[str, object]:
+    """The self-test's images, in the user's layout, and the hashes of their traces."""
+    if images is None:
+        seed = int(digest(net)[:16], 16)
+        shape = (SYNTHETIC_IMAGES, *net.input.shape)
+        images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    trace = simulate(net, images, trace=True).trace
+    assert trace is not None
+    ordered = images if net.input.layout == "CHW" else images.transpose(0, 2, 3, 1)
+    return {
+        "count": len(images),
+        "bytes": [wrapped([str(int(b)) for b in image.ravel()]) for image in ordered],
+        "hashes": wrapped([f"0x{h:08X}u" for h in trace_hashes(net, trace)]),
+    }
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n").encode("ascii")

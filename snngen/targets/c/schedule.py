@@ -1,0 +1,187 @@
+"""In which order layers run, and where in the arena everything lies.
+
+Constant layers and the first k others run once, for all timesteps; they keep a plane for each
+timestep but no membranes. The rest runs time by time; it keeps one plane but all its membranes.
+`plan` tries every k.
+
+    ticks      0    1    2  |  3    4    5        layers 0..2 at once, 3..5 at every timestep
+    values 0   #####                              until their last reader has run
+    values 2             ##################       read at every timestep: until the end
+    membrane 4              |##############       from the first timestep to the last
+    values 4                     #########        within a timestep
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.neurons import IF, Accumulate
+from snngen.ops import Interval, MaxPool
+from snngen.spiking import INPUT
+from snngen.targets.c.storage import I32, INPUTS, VALUES, Storage, element_of, narrowest
+
+ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
+Preference = Literal["smallest", "fastest"]
+Role = Literal["values", "membrane", "balance", "scratch"]
+Key = tuple[str, Role]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Memory that `owner` needs from tick `born` to tick `dies`, both included."""
+
+    owner: str
+    role: Role
+    storage: Storage
+    born: int
+    dies: int
+
+    @property
+    def key(self) -> Key:
+        return self.owner, self.role
+
+    def overlaps(self, other: Region) -> bool:
+        return self.born <= other.dies and other.born <= self.dies
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`order`: layer numbers as they run, the first `at_once` of them for all timesteps.
+
+    `regions` and `offsets` (bytes from the start of the arena) are keyed by owner and role.
+    """
+
+    order: tuple[int, ...]
+    at_once: int
+    regions: Mapping[Key, Region]
+    offsets: Mapping[Key, int]
+    arena_bytes: int
+
+
+def plan(net: FixedNet, preference: Preference = "smallest") -> Plan:
+    """The split with the smallest arena, of equals the one with most layers at once; or, where
+    "fastest" is preferred, all layers at once.
+    """
+    count = len(net.layers)
+    splits = [count] if preference == "fastest" or net.timesteps == 1 else range(count, -1, -1)
+    return min((_plan(net, k) for k in splits), key=lambda found: found.arena_bytes)
+
+
+def constant_synapses(net: FixedNet, layer: FixedLayer) -> int:
+    """How many of the layer's synapses are added up once and used for all timesteps."""
+    if net.timesteps == 1 or net.is_constant(layer.name):
+        return 0
+    return sum(net.is_constant(s.source) for s in layer.synapses)
+
+
+def counts_maxima(net: FixedNet, layer: FixedLayer) -> bool:
+    """Whether it is a max pool that needs running counts."""
+    pools = isinstance(layer.synapses[0].op, MaxPool)
+    return pools and net.timesteps > 1 and not net.is_constant(layer.name)
+
+
+def _plan(net: FixedNet, split: int) -> Plan:
+    numbers = range(len(net.layers))
+    at_once = [i for i in numbers if i < split or net.is_constant(net.layers[i].name)]
+    stepped = [i for i in numbers if i not in at_once]
+    ticks = {net.layers[i].name: tick for tick, i in enumerate([*at_once, *stepped])}
+    regions = {region.key: region for region in _regions(net, ticks, len(at_once))}
+    offsets = place(list(regions.values()))
+    size = max(offset + regions[key].storage.bytes for key, offset in offsets.items())
+    return Plan((*at_once, *stepped), len(at_once), regions, offsets, _aligned(size))
+
+
+def _regions(net: FixedNet, ticks: dict[str, int], first_stepped: int) -> list[Region]:
+    last = len(net.layers) - 1
+    readers: dict[str, list[int]] = {name: [] for name in [INPUT, *ticks]}
+    for layer in net.layers:
+        for synapse in layer.synapses:
+            readers[synapse.source].append(ticks[layer.name])
+
+    def until(name: str, born: int) -> int:
+        """When values can be given up that were made at tick `born`."""
+        end = max([born, *readers[name]])
+        return last if born < first_stepped <= end else end
+
+    pixels = Storage(net.input.shape, 1, element_of(net.input.interval, INPUTS))
+    regions = [Region(INPUT, "values", pixels, 0, until(INPUT, 0))]
+    for layer in net.layers:
+        tick = ticks[layer.name]
+        stepped = tick >= first_stepped
+        many = not stepped and readers[layer.name] and not net.is_constant(layer.name)
+        values = Storage(layer.shape, net.timesteps if many else 1, element_of(layer.output))
+        if isinstance(layer.neuron, Accumulate):  # what it holds is what it sends, and is kept
+            born = first_stepped if stepped else tick
+            regions.append(Region(layer.name, "values", values, born, last))
+        else:
+            regions.append(Region(layer.name, "values", values, tick, until(layer.name, tick)))
+        scratch = Storage((_scratch_words(net, layer), 1, 1), 1, I32)
+        regions.append(Region(layer.name, "scratch", scratch, tick, tick))
+        if stepped:
+            regions += [
+                Region(layer.name, role, storage, first_stepped, last)
+                for role, storage in _state(net, layer)
+            ]
+    return regions
+
+
+def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
+    """Rows of 32-bit integers, as snn_gather.c and snn_max_pool_counts.c divide them."""
+    channels = layer.shape[0]
+    if counts_maxima(net, layer):
+        return channels * (1 + layer.synapses[0].op.fan_in)
+    rows = 1 + (layer.neuron is not None) + (constant_synapses(net, layer) > 0)
+    return channels * (rows + takes_back(layer))
+
+
+def takes_back(layer: FixedLayer) -> bool:
+    return isinstance(layer.neuron, IF) and layer.neuron.signed
+
+
+def _state(net: FixedNet, layer: FixedLayer) -> list[tuple[Role, Storage]]:
+    """What a layer that runs time by time keeps between timesteps."""
+    channels, height, width = layer.shape
+    if counts_maxima(net, layer):
+        source = net.source_interval(layer.synapses[0].source)
+        received = Storage(
+            (channels * layer.synapses[0].op.fan_in, height, width),
+            1,
+            _total_element(source, net.timesteps),
+        )
+        return [("membrane", received)]
+    if not isinstance(layer.neuron, IF):
+        return []
+    assert layer.membrane is not None
+    state: list[tuple[Role, Storage]] = [
+        ("membrane", Storage(layer.shape, 1, element_of(layer.membrane)))
+    ]
+    if takes_back(layer):
+        most = net.timesteps * layer.neuron.max_spikes
+        state.append(("balance", Storage(layer.shape, 1, narrowest(0, most, VALUES))))
+    return state
+
+
+def _total_element(source: Interval, timesteps: int):
+    """Holds any sum of up to `timesteps` values of `source`."""
+    return narrowest(min(source.min, 0) * timesteps, max(source.max, 0) * timesteps, VALUES)
+
+
+def place(regions: list[Region]) -> dict[Key, int]:
+    """Offsets such that regions alive at the same time never share a byte: first fit, largest
+    first.
+    """
+    placed: list[tuple[int, Region]] = []
+    for region in sorted(regions, key=lambda r: (-r.storage.bytes, r.born, r.key)):
+        offset = 0
+        for taken, other in sorted(placed, key=lambda p: p[0]):
+            if region.overlaps(other) and taken < offset + region.storage.bytes:
+                offset = max(offset, _aligned(taken + other.storage.bytes))
+        placed.append((offset, region))
+    return {region.key: offset for offset, region in placed}
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
