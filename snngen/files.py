@@ -81,24 +81,21 @@ def write_file(path: Path, data: bytes) -> None:
 def write_tree(
     out: Path, files: Mapping[str, bytes], *, manifest_name: str = "snngen.json"
 ) -> None:
-    """Make `out` a folder of exactly `files` (relative POSIX path -> content) and a manifest of
-    their SHA-256.
+    """Make `out` a folder of exactly `files`, relative POSIX path -> content.
 
-    A folder that an earlier call wrote, and that nobody changed since, is replaced in one step
-    (two on systems that cannot exchange folders: a kill in between leaves the old one beside the
-    new one, under a name that begins with a dot); its `build/` goes with it. FileError for anything
+    One of them is the manifest, a JSON object whose "files" holds the SHA-256 of every other. A
+    folder that an earlier call wrote, and that nobody changed since, is replaced in one step (two
+    on systems that cannot exchange folders: a kill in between leaves the old one beside the new
+    one, under a name that begins with a dot); its `build/` goes with it. FileError for anything
     else that stands in the way: what the user has written is never touched.
     """
-    _check_paths([*files, manifest_name])
+    _check_files(files, manifest_name)
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
-    manifest = json.dumps(
-        {"files": {name: sha256(files[name]).hexdigest() for name in sorted(files)}}, indent=1
-    )
     with reporting(out, "cannot be written"):
         _refuse_foreign(out, manifest_name)
         with _temporary(out) as folder:
             new = folder / "new"
-            for name, data in {**files, manifest_name: f"{manifest}\n".encode()}.items():
+            for name, data in files.items():
                 target = new / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _write(target, data)
@@ -120,12 +117,15 @@ def reporting(path: Path, rule: str) -> Iterator[None]:
         raise FileError(Problem(str(path), rule, str(error), "check the path")) from error
 
 
-def _check_paths(names: list[str]) -> None:
-    for name in names:
+def _check_files(files: Mapping[str, bytes], manifest_name: str) -> None:
+    """Assert that emitted files lie below their folder and that their manifest is right."""
+    for name in files:
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or parts[0] == BUILD:
             raise AssertionError(f"an emitted file cannot be called '{name}'")
-    assert len(set(names)) == len(names), "two emitted files of the same name"
+    listed = _parse_manifest(files[manifest_name])
+    digests = {name: sha256(files[name]).hexdigest() for name in files if name != manifest_name}
+    assert listed == digests, "the manifest does not list the emitted files"
 
 
 def _lstat(path: Path) -> os.stat_result | None:
@@ -176,10 +176,14 @@ def _contents(out: Path) -> Iterator[Path]:
 def _read_manifest(path: Path) -> dict[str, str]:
     """File name -> SHA-256, empty where there is no valid manifest."""
     try:
-        listed = json.loads(path.read_bytes())["files"]
-        return {str(name): str(listed[name]) for name in listed}
+        return _parse_manifest(path.read_bytes())
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
+
+
+def _parse_manifest(content: bytes) -> dict[str, str]:
+    listed = json.loads(content)["files"]
+    return {str(name): str(listed[name]) for name in listed}
 
 
 def _is_unchanged(path: Path, digest: str | None) -> bool:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ import pytest
 from snngen import files
 from snngen.errors import FileError
 from snngen.files import read_file, write_file, write_tree
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def listed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """`files` with their manifest."""
+    digests = {name: sha256(data).hexdigest() for name, data in files.items()}
+    return {**files, "snngen.json": json.dumps({"files": digests}).encode()}
+
 
 OLD = {"README.md": b"old\n", "src/net.c": b"int old;\n" * 1000}
 NEW = {"README.md": b"new\n", "include/net.h": b"int new;\n" * 1000}
@@ -41,7 +51,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_a_fresh_folder(out: Path) -> None:
-    write_tree(out, OLD)
+    write_tree(out, listed(OLD))
     assert tree(out) == OLD
     assert sorted(json.loads((out / "snngen.json").read_text())["files"]) == sorted(OLD)
     assert names(out.parent) == ["out"]
@@ -49,15 +59,15 @@ def test_a_fresh_folder(out: Path) -> None:
 
 def test_an_empty_folder_is_filled(out: Path) -> None:
     out.mkdir()
-    write_tree(out, OLD)
+    write_tree(out, listed(OLD))
     assert tree(out) == OLD
 
 
 def test_an_earlier_emission_is_replaced_with_its_build(out: Path) -> None:
-    write_tree(out, OLD)
+    write_tree(out, listed(OLD))
     (out / "build").mkdir()
     (out / "build" / "net.o").write_bytes(b"\0")
-    write_tree(out, NEW)
+    write_tree(out, listed(NEW))
     assert tree(out) == NEW
     assert names(out.parent) == ["out"]
 
@@ -66,8 +76,8 @@ def test_an_earlier_emission_is_replaced_with_its_build(out: Path) -> None:
 def test_with_and_without_exchange(out: Path, monkeypatch, exchange: bool) -> None:
     if not exchange:
         monkeypatch.setattr(files, "_exchange", lambda a, b: False)
-    write_tree(out, OLD)
-    write_tree(out, NEW)
+    write_tree(out, listed(OLD))
+    write_tree(out, listed(NEW))
     assert tree(out) == NEW
     assert names(out.parent) == ["out"]
 
@@ -123,11 +133,11 @@ def damage_manifest(out: Path) -> None:
     ],
 )
 def test_what_the_user_wrote_is_kept(out: Path, change, named: str) -> None:
-    write_tree(out, OLD)
+    write_tree(out, listed(OLD))
     change(out)
     before = tree(out)
     with pytest.raises(FileError, match="snngen did not write") as caught:
-        write_tree(out, NEW)
+        write_tree(out, listed(NEW))
     assert f"found: {named}\n" in str(caught.value)
     assert tree(out) == before
     assert not list(out.parent.glob(".*"))
@@ -139,22 +149,27 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("folder")
     for name, found in (("file", "a file"), ("link", "a symbolic link")):
         with pytest.raises(FileError, match=f"not a folder\n  found: {found}"):
-            write_tree(tmp_path / name, NEW)
+            write_tree(tmp_path / name, listed(NEW))
     with pytest.raises(FileError, match="a part of the path is not a folder"):
-        write_tree(tmp_path / "file" / "out", NEW)
+        write_tree(tmp_path / "file" / "out", listed(NEW))
     with pytest.raises(FileError, match="No such file"):
-        write_tree(tmp_path / "absent" / "out", NEW)
+        write_tree(tmp_path / "absent" / "out", listed(NEW))
     with pytest.raises(FileError, match="null byte"):
-        write_tree(tmp_path / "a\0b", NEW)
+        write_tree(tmp_path / "a\0b", listed(NEW))
     with pytest.raises(FileError, match="too long"):
-        write_tree(tmp_path / ("x" * 300), NEW)
+        write_tree(tmp_path / ("x" * 300), listed(NEW))
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "", "build/x", "snngen.json"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "", "build/x"])
 def test_emitters_cannot_write_elsewhere(out: Path, name: str) -> None:
     with pytest.raises(AssertionError):
-        write_tree(out, {name: b""})
+        write_tree(out, listed({name: b""}))
     assert not out.exists()
+
+
+def test_emitters_must_list_what_they_emit(out: Path) -> None:
+    with pytest.raises(AssertionError, match="manifest"):
+        write_tree(out, {**listed(OLD), "more": b""})
 
 
 def test_write_file_replaces_only_files(tmp_path: Path) -> None:
@@ -192,10 +207,10 @@ def small_disk(tmp_path: Path):
 
 
 def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
-    write_tree(small_disk / "out", OLD)
+    write_tree(small_disk / "out", listed(OLD))
     write_file(small_disk / "a", b"1")
     with pytest.raises(FileError, match="No space left") as caught:
-        write_tree(small_disk / "out", {"a": b"x" * 10, "b": b"x" * 100_000})
+        write_tree(small_disk / "out", listed({"a": b"x" * 10, "b": b"x" * 100_000}))
     assert "free some space" in str(caught.value)
     with pytest.raises(FileError, match="No space left"):
         write_file(small_disk / "a", b"x" * 100_000)
@@ -207,12 +222,14 @@ def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
+from tests.test_files import listed
 from snngen.errors import FileError
 from snngen.files import write_file, write_tree
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 large = b"x" * 2000
-for write in (lambda p: write_file(p / "a", large), lambda p: write_tree(p / "b", {"a": large})):
+emitted = listed({"a": large})
+for write in (lambda p: write_file(p / "a", large), lambda p: write_tree(p / "b", emitted)):
     try:
         write(Path(sys.argv[1]))
     except FileError as error:
@@ -222,7 +239,11 @@ for write in (lambda p: write_file(p / "a", large), lambda p: write_tree(p / "b"
 
 def test_a_file_that_cannot_grow_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", LIMITED, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=CHECKOUT,
     )
     assert done.stdout.count("File too large") == 2 and not done.stderr
     assert not names(tmp_path)
@@ -231,19 +252,23 @@ def test_a_file_that_cannot_grow_leaves_nothing(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from tests.test_files import listed
 from snngen.files import write_file, write_tree
 out = Path(sys.argv[1])
 print("ready", flush=True)
 for k in range(10**6):
-    write_tree(out / "tree", {f"{name}{k % 2}": bytes([65 + k % 2]) * 3000 for name in "abcd"})
-    write_file(out / "file", bytes([65 + k % 2]) * 3000)
+    letter = bytes([65 + k % 2])
+    write_tree(out / "tree", listed({f"{name}{k % 2}": letter * 3000 for name in "abcd"}))
+    write_file(out / "file", letter * 3000)
 """
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """After every SIGKILL the folder and the file are one of the two versions, whole."""
     for attempt in range(15):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE, cwd=CHECKOUT
+        )
         assert writer.stdout and writer.stdout.readline() == b"ready\n"
         time.sleep(random.Random(attempt).uniform(0.005, 0.06))
         writer.send_signal(signal.SIGKILL)
@@ -256,13 +281,13 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
             ]
         if (tmp_path / "file").exists():
             assert (tmp_path / "file").read_bytes() in (b"A" * 3000, b"B" * 3000)
-    write_tree(tmp_path / "tree", NEW)
+    write_tree(tmp_path / "tree", listed(NEW))
     write_file(tmp_path / "file", b"")
     assert names(tmp_path) == ["file", "tree"], "stale temporary folders are removed"
 
 
 def test_a_folder_in_use_by_another_process_is_left_alone(tmp_path: Path) -> None:
     with files._temporary(tmp_path / "out") as folder:
-        write_tree(tmp_path / "out", OLD)
+        write_tree(tmp_path / "out", listed(OLD))
         assert folder.exists()
     assert names(tmp_path) == ["out"]
