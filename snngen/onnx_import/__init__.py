@@ -66,6 +66,8 @@ def import_model(
                     "samples of a batch separately"
                 )
                 attempt = single
+    if batch is not None and batch > 1:
+        attempt.net.notes.append(f"the model has a fixed batch of {batch}; one sample is imported")
     return _as_graph(attempt, plan, name)
 
 
@@ -92,8 +94,11 @@ def _import(plan: Plan, batch: int, sample: tuple[int, ...]) -> _Attempt:
         channels_last = np.moveaxis(plain.reshape(sample), -1, 0)
         order = channels_last.reshape(as_chw(channels_last.shape))
         candidates.append(Arrangement(order, "HWC", sample))
-    distinct = {(c.order.shape, c.order.tobytes()): c for c in candidates}
-    for candidate in distinct.values():
+    tried: list[Index] = []
+    for candidate in candidates:
+        if any(np.array_equal(candidate.order, order) for order in tried):
+            continue
+        tried.append(candidate.order)
         attempt = _attempt(plan, batch, candidate)
         if not attempt.net.input_demands:
             return attempt

@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 
 from snngen.graph import Affine, Floats, Relu
 from snngen.onnx_import.merge import add_views
 from snngen.onnx_import.network import Network
 from snngen.onnx_import.onnx_node import OnnxNode, finite
 from snngen.onnx_import.values import Refused, Value, View, guard_size
+
+TINY_VARIANCE = 1e-10
 
 
 def import_identity(_: Network, node: OnnxNode) -> Sequence[Value]:
@@ -33,8 +36,11 @@ def import_dropout(_: Network, node: OnnxNode) -> Sequence[Value]:
 def import_cast(_: Network, node: OnnxNode) -> Sequence[Value]:
     """Cast between float types keeps the (real) number."""
     kind = node.attribute("to")
-    if kind not in (1, 10, 11, 16):  # float, float16, double, bfloat16
-        raise Refused("only casts between float types are supported", f"to={kind}")
+    if kind not in (1, 10, 11):  # float, float16, double
+        raise Refused(
+            "only casts to float16, float32 and float64 are supported",
+            onnx.TensorProto.DataType.Name(kind) if isinstance(kind, int) else kind,
+        )
     return [node.view()]
 
 
@@ -139,6 +145,11 @@ def import_batch_norm(net: Network, node: OnnxNode) -> Sequence[Value]:
     deviation = variance + node.attribute("epsilon", 1e-5)
     if deviation.min() <= 0:
         raise Refused("variance + epsilon must be positive", f"{deviation.min():g}")
+    if variance.min() < TINY_VARIANCE:
+        net.notes.append(
+            f"{node.place}: the variance of {int((variance < TINY_VARIANCE).sum())} of {channels} "
+            f"channels is below {TINY_VARIANCE:g}: they were constant in training"
+        )
     gain = scale / np.sqrt(deviation)
     per_channel = (1, channels, *[1] * (rank - 2)) if rank > 1 else (1,)
     return [

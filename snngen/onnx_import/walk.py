@@ -130,6 +130,9 @@ class Walk:
                     )
                 )
         del model.graph.value_info[:]
+        standard = [node for node in model.graph.node if is_standard(node)]
+        del model.graph.node[:]
+        model.graph.node.extend(standard)  # one unknown domain would end the inference
         try:
             inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except Exception:  # best effort, and C++: a damaged graph may raise anything
