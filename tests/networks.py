@@ -1,8 +1,8 @@
 """Random small valid networks, straight from integers: what every backend is tried on.
 
-`fixed_nets()` is a hypothesis strategy for whole networks. Structure is drawn by hypothesis, so that
-failures shrink; weights come from a drawn seed. `Builder` makes single networks by hand: it proves
-bounds layer by layer and keeps shapes straight.
+`fixed_nets()` is a hypothesis strategy for whole networks. Structure is drawn by hypothesis, so
+that failures shrink; weights come from a drawn seed. `Builder` makes single networks by hand: it
+proves bounds layer by layer and keeps shapes straight.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def windows(draw: st.DrawFn, shape: Shape, *, pads: bool = True) -> Window:
 
 @st.composite
 def fixed_nets(draw: st.DrawFn, *, max_layers: int = 5, max_timesteps: int = 20) -> FixedNet:
-    """Level networks (T = 1) and IF networks (T <= max_timesteps) over every operator and option."""
+    """Level networks (T = 1), IF networks (T <= max_timesteps), every operator and option."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     levels = draw(st.booleans())
     timesteps = 1 if levels else draw(st.integers(1, max_timesteps))

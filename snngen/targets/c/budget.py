@@ -55,6 +55,7 @@ def budget(net: FixedNet, *, schedule: Preference = "smallest") -> Budget:
 
 
 def budget_of(net: FixedNet, chosen: Plan, view: ModelView) -> Budget:
+    """Of a network that is planned and put into constants already."""
     stepped = {net.layers[i].name for i in chosen.order[chosen.at_once :]}
 
     def arena(owner: str, *roles: str) -> int:

@@ -21,14 +21,13 @@ from snngen.simulate import simulate
 from snngen.targets.c.budget import budget_of
 from snngen.targets.c.schedule import Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
-from snngen.targets.c.views import ModelView, harmless, model_view, wrapped
+from snngen.targets.c.views import harmless, model_view, wrapped
 
 SYNTHETIC_IMAGES = 2
 MANIFEST = "snngen.json"
-KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline"
-    " int long register restrict return short signed sizeof static struct switch typedef union"
-    " unsigned void volatile while main".split()
+RESERVED = re.compile(  # files of ours, and headers that <...> must go on finding
+    "snn.*|example_main|harness|assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale"
+    "|math|setjmp|signal|std.*|string|tgmath|time|wchar|wctype"
 )
 
 
@@ -69,10 +68,15 @@ def emit(
         "layers_at_once": chosen.at_once,
         "layer_count": len(net.layers),
     }
-    facts = {**names, **sizes, "model": view, "known": _known_answers(net, selftest_images)}
     runtime = runtime_files()
-    facts["sources"] = [name for name in sorted(runtime) if name.endswith(".c")]
-    files = {name: _render(template, facts) for name, template in _templates(prefix).items()}
+    facts = {
+        **names,
+        **sizes,
+        "model": view,
+        "known": _known_answers(net, selftest_images),
+        "sources": [name for name in runtime if name.endswith(".c")],
+    }
+    files = {name: render(template, facts) for name, template in _templates(prefix).items()}
     files |= {f"runtime/{name}": content for name, content in runtime.items()}
     files[MANIFEST] = _json(
         {
@@ -98,11 +102,12 @@ def emit(
 
 
 def check_prefix(prefix: str) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", prefix) or prefix.lower() in KEYWORDS:
+    """ConversionError unless every public name can begin with `prefix`."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", prefix):
         rule = "must be a C identifier of at most 31 characters that begins with a letter"
         raise ConversionError(Problem("the prefix", rule, repr(prefix), "for example 'model'"))
-    if prefix.lower() == "snn" or prefix.lower().startswith("snn_"):
-        rule = "must not begin like the runtime's own names"
+    if RESERVED.fullmatch(prefix.lower()):
+        rule = "must not be the name of a file of the runtime or of the C library"
         raise ConversionError(Problem("the prefix", rule, repr(prefix), "for example 'model'"))
 
 
@@ -110,7 +115,7 @@ def runtime_files() -> dict[str, bytes]:
     """The runtime library by file name: headers and sources in one flat folder."""
     root = resource_dir("runtime_c")
     found = [*(root / "include").glob("*.h"), *(root / "src").glob("*.[ch]")]
-    return {path.name: path.read_bytes() for path in sorted(found)}
+    return {path.name: path.read_bytes() for path in sorted(found, key=lambda path: path.name)}
 
 
 def _templates(prefix: str) -> dict[str, str]:
@@ -125,7 +130,8 @@ def _templates(prefix: str) -> dict[str, str]:
     }
 
 
-def _render(template: str, facts: Mapping[str, object]) -> bytes:
+def render(template: str, facts: Mapping[str, object]) -> bytes:
+    """A template of templates/c, filled in."""
     environment = Environment(
         loader=FileSystemLoader(resource_dir("templates") / "c"),
         undefined=StrictUndefined,

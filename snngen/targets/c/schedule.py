@@ -21,7 +21,7 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate
 from snngen.ops import Interval, MaxPool
 from snngen.spiking import INPUT
-from snngen.targets.c.storage import I32, INPUTS, VALUES, Storage, element_of, narrowest
+from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
 
 ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
 Preference = Literal["smallest", "fastest"]
@@ -107,7 +107,8 @@ def _regions(net: FixedNet, ticks: dict[str, int], first_stepped: int) -> list[R
         return last if born < first_stepped <= end else end
 
     pixels = Storage(net.input.shape, 1, element_of(net.input.interval, INPUTS))
-    regions = [Region(INPUT, "values", pixels, 0, until(INPUT, 0))]
+    before = -1  # the input is there before the first layer runs
+    regions = [Region(INPUT, "values", pixels, before, until(INPUT, before))]
     for layer in net.layers:
         tick = ticks[layer.name]
         stepped = tick >= first_stepped
@@ -138,6 +139,7 @@ def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
 
 
 def takes_back(layer: FixedLayer) -> bool:
+    """Whether the layer's neurons count what they have sent, to send -1 later."""
     return isinstance(layer.neuron, IF) and layer.neuron.signed
 
 
@@ -164,7 +166,7 @@ def _state(net: FixedNet, layer: FixedLayer) -> list[tuple[Role, Storage]]:
     return state
 
 
-def _total_element(source: Interval, timesteps: int):
+def _total_element(source: Interval, timesteps: int) -> Element:
     """Holds any sum of up to `timesteps` values of `source`."""
     return narrowest(min(source.min, 0) * timesteps, max(source.max, 0) * timesteps, VALUES)
 

@@ -49,6 +49,7 @@ def narrowest(lo: int, hi: int, elements: tuple[Element, ...]) -> Element:
 
 
 def element_of(interval: Interval, elements: tuple[Element, ...] = VALUES) -> Element:
+    """The first of `elements` that holds all of `interval`."""
     return narrowest(interval.min, interval.max, elements)
 
 

@@ -1,5 +1,6 @@
-"""One number for a whole trace, the same for every order of evaluation: runtime_c/src/snn_selftest.c
-computes it on the device.
+"""One number for a whole trace, the same for every order of evaluation.
+
+runtime_c/src/snn_selftest.c computes it on the device.
 """
 
 from __future__ import annotations

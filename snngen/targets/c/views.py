@@ -149,6 +149,7 @@ def c_int(value: int) -> str:
 
 
 def c_bool(value: bool) -> str:
+    """A literal of stdbool.h."""
     return "true" if value else "false"
 
 
@@ -310,7 +311,11 @@ class _Views:
             case Select(channels, rows, columns):
                 maps = {
                     axis: self._array(f"{name}_{axis}", indices, layer.name, axis, I16).name
-                    for axis, indices in (("channels", channels), ("rows", rows), ("columns", columns))
+                    for axis, indices in (
+                        ("channels", channels),
+                        ("rows", rows),
+                        ("columns", columns),
+                    )
                 }
                 return self._struct("snn_select_op", name, **maps)
 
@@ -339,7 +344,9 @@ class _Views:
                     "snn_if_op",
                     f"{prefix}_neuron",
                     threshold=threshold.reference,
-                    v_min=self._optional(f"{prefix}_v_min", neuron.v_min, layer, "v_min, [channel]"),
+                    v_min=self._optional(
+                        f"{prefix}_v_min", neuron.v_min, layer, "v_min, [channel]"
+                    ),
                     max_spikes=str(neuron.max_spikes),
                     reset_to_zero=c_bool(neuron.reset == "zero"),
                     takes_back=c_bool(neuron.signed),

@@ -1,0 +1,195 @@
+"""Runs emitted files beside the model of the network and reports the first difference, or how much
+was compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.errors import ConversionError, DataError, Problem
+from snngen.fixed import FixedNet
+from snngen.golden import LayerTrace, Trace
+from snngen.simulate import Simulation, simulate
+from snngen.targets import TARGETS
+from snngen.targets.c.engine import Engine, Run
+
+BATCH = 256
+Values = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where the target departs from the network.
+
+    `neuron` is (channel, y, x). `timestep` is None where the whole run is meant. `quantity`:
+    "output", "membrane", "class" or "result", the membrane that the emitted function hands out.
+    """
+
+    image: int
+    layer: str
+    neuron: tuple[int, int, int]
+    timestep: int | None
+    quantity: str
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        when = "after the run" if self.timestep is None else f"timestep {self.timestep}"
+        channel, y, x = self.neuron
+        return (
+            f"image {self.image}, layer '{self.layer}', neuron (c={channel}, y={y}, x={x}), "
+            f"{when}: {self.quantity} expected {self.expected}, got {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """`difference` is None where all is equal. On `images` images all outputs at every timestep and
+    all spike counts were compared, on the first `traced_images` every output and membrane:
+    `values` numbers altogether.
+    """
+
+    target: str
+    images: int
+    traced_images: int
+    values: int
+    difference: Difference | None
+
+    @property
+    def is_equal(self) -> bool:
+        return self.difference is None
+
+    def __str__(self) -> str:
+        if self.difference is not None:
+            return f"target {self.target}: differs: {self.difference}"
+        return (
+            f"target {self.target}: equal on {self.images} images, {self.traced_images} of them "
+            f"with every spike and membrane, {self.values} numbers in all"
+        )
+
+
+def verify(
+    net: FixedNet,
+    images: NDArray[np.uint8],
+    *,
+    target: str = "c",
+    files: Mapping[str, bytes] | None = None,
+    full_trace_images: int = 8,
+) -> VerifyResult:
+    """Compare a target with the network on `images` (n, C, H, W).
+
+    `files` are emitted files as they are now, edits included; without them fresh ones are emitted.
+    DataError where images do not fit, ToolError where the files cannot be compiled or crash.
+    """
+    if target not in TARGETS:
+        rule = f"must be one of {', '.join(TARGETS)}"
+        raise ConversionError(Problem("the target", rule, target))
+    if images.dtype != np.uint8 or images.shape[1:] != net.input.shape or len(images) == 0:
+        rule = f"must be bytes of shape (n, {', '.join(map(str, net.input.shape))})"
+        raise DataError(Problem("the images", rule, f"{images.dtype} {images.shape}"))
+    given = TARGETS[target].emit(net) if files is None else files
+    with Engine(net, given) as engine:
+        traced = min(full_trace_images, len(images))
+        difference, values = None, 0
+        for begin, end in _spans(traced, len(images)):
+            part = images[begin:end]
+            difference = _compare(net, engine, part, begin, trace=begin < traced)
+            values += len(part) * _numbers(net, trace=begin < traced)
+            if difference is not None:
+                break
+        return VerifyResult(target, len(images), traced, values, difference)
+
+
+def _spans(traced: int, total: int) -> Iterator[tuple[int, int]]:
+    """Image ranges: those with full traces one by one, the others in batches."""
+    yield from ((k, k + 1) for k in range(traced))
+    yield from ((k, min(k + BATCH, total)) for k in range(traced, total, BATCH))
+
+
+def _numbers(net: FixedNet, *, trace: bool) -> int:
+    """How many numbers are compared for an image."""
+    outputs = int(np.prod(net.layers[-1].shape)) * net.timesteps
+    sizes = [int(np.prod(layer.shape)) for layer in net.layers]
+    held = [layer.neuron is not None for layer in net.layers]
+    if trace:
+        return net.timesteps * sum(n * (1 + h) for n, h in zip(sizes, held, strict=True))
+    return outputs + sum(sizes[:-1])
+
+
+def _compare(
+    net: FixedNet, engine: Engine, images: NDArray[np.uint8], first: int, *, trace: bool
+) -> Difference | None:
+    expected = simulate(net, images, trace=trace)
+    got = engine.run(images, trace=trace)
+    if trace:
+        assert expected.trace is not None and got.simulation.trace is not None
+        found = _first_in_trace(net, expected.trace, got.simulation.trace, first)
+        return found or _first_in_results(net, expected, got, first)
+    suspect = _differing_image(expected, got.simulation)
+    if suspect is not None:
+        return _compare(net, engine, images[suspect : suspect + 1], first + suspect, trace=True)
+    return _first_in_results(net, expected, got, first)
+
+
+def _differing_image(expected: Simulation, got: Simulation) -> int | None:
+    """The first image of a batch whose outputs or spike counts differ."""
+    differs = (expected.outputs != got.outputs).any((1, 2))
+    for name, counts in expected.counts.items():
+        differs |= (counts != got.counts[name]).any((1, 2, 3))
+    return int(differs.argmax()) if differs.any() else None
+
+
+def _first_in_trace(net: FixedNet, expected: Trace, got: Trace, image: int) -> Difference | None:
+    """In the order of layers, then of timesteps, then of neurons; one image."""
+    for layer in net.layers:
+        found = _first_in_layer(expected[layer.name], got[layer.name])
+        if found is not None:
+            t, neuron, quantity, want, have = found
+            return Difference(image, layer.name, neuron, t, quantity, want, have)
+    return None
+
+
+def _first_in_layer(
+    expected: LayerTrace, got: LayerTrace
+) -> tuple[int, tuple[int, int, int], str, int, int] | None:
+    places = []
+    pairs: list[tuple[str, Values | None, Values | None]] = [
+        ("membrane", expected.membrane, got.membrane),
+        ("output", expected.output, got.output),
+    ]
+    for quantity, want, have in pairs:
+        if want is not None and have is not None and not np.array_equal(want, have):
+            t, c, y, x = (int(i) for i in np.argwhere(want[0] != have[0])[0])
+            at = (0, t, c, y, x)
+            places.append((t, (c, y, x), quantity, int(want[at]), int(have[at])))
+    return min(places, key=lambda place: place[0], default=None)
+
+
+def _first_in_results(
+    net: FixedNet, expected: Simulation, got: Run, first: int
+) -> Difference | None:
+    """What the emitted function hands out: output membranes in the user's layout, and the class."""
+    output = net.layers[-1]
+    final = expected.outputs[:, -1].reshape(-1, *output.shape)
+    ordered = final if net.output_layout == "CHW" else final.transpose(0, 2, 3, 1)
+    flat = ordered.reshape(len(final), -1)
+    where = np.indices(output.shape)
+    where = where if net.output_layout == "CHW" else where.transpose(0, 2, 3, 1)
+    wrong = np.argwhere(flat != got.membranes)
+    if len(wrong):
+        image, k = (int(i) for i in wrong[0])
+        c, y, x = (int(i) for i in where.reshape(3, -1)[:, k])
+        want, have = int(flat[image, k]), int(got.membranes[image, k])
+        return Difference(first + image, output.name, (c, y, x), None, "result", want, have)
+    classes = flat.argmax(1)
+    wrong = np.argwhere(classes != got.classes)
+    if len(wrong):
+        image = int(wrong[0, 0])
+        want, have = int(classes[image]), int(got.classes[image])
+        return Difference(first + image, output.name, (0, 0, 0), None, "class", want, have)
+    return None
