@@ -12,7 +12,8 @@ Nothing is downloaded, and nothing that a file holds is executed.
 """
 
 from snngen.data.published import Split
+from snngen.data.raw import Bytes
 from snngen.data.samples import Samples, load
 from snngen.data.synthetic import synthetic
 
-__all__ = ["Samples", "Split", "load", "synthetic"]
+__all__ = ["Bytes", "Samples", "Split", "load", "synthetic"]

@@ -1,0 +1,207 @@
+"""The commands, each a few stages long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snngen import data, fixed_file
+from snngen.check import check as check_model
+from snngen.cli import summaries
+from snngen.cli.console import complain, progress, say, say_json, warn
+from snngen.cli.demo import run_demo
+from snngen.cli.options import Conversion, input_shape, shared, size
+from snngen.cli.stages import (
+    evaluation_calibration,
+    obtain,
+    over_limits,
+    read_emitted,
+    verification_images,
+)
+from snngen.errors import ConversionError, Problem
+from snngen.evaluate import evaluate as evaluate_network
+from snngen.files import write_tree
+from snngen.fixed import FixedNet
+from snngen.targets import TARGETS
+from snngen.targets.c.budget import Budget
+from snngen.verify import verify as verify_target
+
+FAILED = 1  # the exit code where snngen worked, and the answer is no
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="A trained CNN in, an integer spiking network out, as C99, checked bit for bit.",
+)
+
+Model = Annotated[Path, typer.Argument(help="an ONNX file")]
+Network = Annotated[Path, typer.Argument(help="an ONNX file, or an .snn file")]
+TargetName = Annotated[str, typer.Option(help=f"one of: {', '.join(TARGETS)}")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Limit = Annotated[int | None, typer.Option(help="use so many images, evenly spread")]
+MaxRam = Annotated[str | None, typer.Option(help="fail beyond so much RAM, for example 32k")]
+MaxFlash = Annotated[str | None, typer.Option(help="fail beyond so much flash")]
+Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
+Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
+
+
+@app.command()
+def check(
+    model: Model,
+    as_json: AsJson = False,
+    input_shape_text: Annotated[
+        str | None, typer.Option("--input-shape", help="of one sample: 1,28,28")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="name of the output to use")] = None,
+) -> None:
+    """Say whether a model can be converted, and if not, everything that is in the way."""
+    shape = None if input_shape_text is None else input_shape(input_shape_text)
+    report = check_model(model, input_shape=shape, output=output)
+    if as_json:
+        say_json(report.to_dict())
+    else:
+        complain(report.problems)
+        for problem in report.warnings:
+            warn(problem)
+        if report.ok:
+            say(*summaries.check_lines(report))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+@app.command()
+@shared
+def convert(
+    model: Model,
+    out: Annotated[Path, typer.Option("--output-file", "-o", help="the .snn file to write")],
+    conversion: Conversion,
+) -> None:
+    """Convert a model to an integer spiking network in one .snn file."""
+    if out.suffix != ".snn":
+        raise ConversionError(Problem("option -o", "must name a file that ends in .snn", str(out)))
+    net = obtain(model, conversion).net
+    fixed_file.save(net, out)
+    say(*summaries.network_lines(net))
+
+
+@app.command()
+@shared
+def emit(
+    model: Network,
+    out: Annotated[Path, typer.Option("--output-folder", "-o", help="the folder to write")],
+    conversion: Conversion,
+    target: TargetName = "c",
+    prefix: Prefix = "model",
+    schedule: Schedule = "smallest",
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="costs per layer")] = False,
+) -> None:
+    """Write the source files that run a network."""
+    limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
+    chosen = _target(target)
+    _check_schedule(schedule)
+    net = obtain(model, conversion).net
+    files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule)
+    budget = TARGETS[chosen].budget(net, schedule=schedule)
+    _enforce(budget, limits)
+    write_tree(out, files)
+    say(summaries.network_line(net), f"wrote {len(files)} files to {out}")
+    say(*summaries.budget_lines(budget))
+    if verbose:
+        say("", *summaries.budget_table(budget))
+
+
+@app.command()
+@shared
+def verify(
+    model: Network,
+    conversion: Conversion,
+    target: TargetName = "c",
+    images: Annotated[
+        str | None, typer.Option(help="to verify on; synthetic ones by default")
+    ] = None,
+    limit: Limit = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="verify the files emitted here, edits included")
+    ] = None,
+) -> None:
+    """Compile what a target emits, run it beside the network, and compare every bit."""
+    chosen = _target(target)
+    net = obtain(model, conversion).net
+    files = None if out is None else read_emitted(out, net)
+    shown = verification_images(images, limit, net.input.shape)
+    result = verify_target(net, shown, target=chosen, files=files)
+    say(summaries.network_line(net), str(result))
+    if not result.is_equal:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@shared
+def evaluate(
+    model: Network,
+    source: Annotated[str, typer.Option("--data", help="labelled test images")],
+    conversion: Conversion,
+    limit: Limit = None,
+    as_json: AsJson = False,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+) -> None:
+    """Measure accuracy at every timestep, activity and costs."""
+    limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
+    is_model = model.suffix != ".snn"
+    calibrate = conversion.calibrate or (evaluation_calibration(source) if is_model else None)
+    obtained = obtain(model, conversion, calibrate=calibrate)
+    net = obtained.net
+    samples = data.load(source, net.input.shape, limit=limit)
+    with progress("evaluating", len(samples.images)) as heard:
+        found = evaluate_network(
+            net, samples.images, samples.labels, ann=obtained.ann, progress=heard
+        )
+    budget = TARGETS["c"].budget(net)
+    if as_json:
+        say_json(summaries.evaluation_json(net, found, budget))
+    else:
+        say(*summaries.evaluation_lines(net, found, budget))
+    _enforce(budget, limits)
+
+
+@app.command()
+def info(network: Annotated[Path, typer.Argument(help="an .snn file")]) -> None:
+    """Show what an .snn file holds, having checked all of it."""
+    say(*_info_lines(fixed_file.load(network)))
+
+
+@app.command()
+def demo() -> None:
+    """Convert, emit, compile, verify and evaluate a small network that comes with snngen."""
+    if not run_demo():
+        raise typer.Exit(FAILED)
+
+
+def _info_lines(net: FixedNet) -> list[str]:
+    return [*summaries.network_lines(net), "", *summaries.budget_lines(TARGETS["c"].budget(net))]
+
+
+def _target(name: str) -> str:
+    if name not in TARGETS:
+        rule = f"must be one of {', '.join(TARGETS)}"
+        raise ConversionError(Problem("option --target", rule, name))
+    return name
+
+
+def _check_schedule(name: str) -> None:
+    if name not in ("smallest", "fastest"):
+        raise ConversionError(Problem("option --schedule", "must be smallest or fastest", name))
+
+
+def _enforce(budget: Budget, limits: tuple[int | None, int | None]) -> None:
+    problems = over_limits(budget, summaries.ram(budget), summaries.flash(budget), *limits)
+    if problems:
+        complain(problems)
+        raise typer.Exit(FAILED)

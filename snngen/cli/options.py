@@ -1,0 +1,174 @@
+"""Options that several commands share, and the text forms of their values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from snngen.convert import METHODS, Options
+from snngen.errors import ConversionError, Problem
+from snngen.pipeline import Normalisation
+
+DEFAULTS = Options()
+UNITS = {"": 1, "k": 2**10, "M": 2**20}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a model becomes a network. None stands for an option that was not given."""
+
+    method: Annotated[
+        str | None,
+        typer.Option(help=f"{' or '.join(METHODS)}; default {DEFAULTS.method}"),
+    ] = None
+    neuron: Annotated[
+        str | None,
+        typer.Option(help="if (spikes over time) or level (counts, one step); default if"),
+    ] = None
+    timesteps: Annotated[
+        int | None, typer.Option(help=f"of if neurons; default {DEFAULTS.timesteps}")
+    ] = None
+    levels: Annotated[
+        int | None, typer.Option(help=f"of level neurons; default {DEFAULTS.levels}")
+    ] = None
+    bits: Annotated[int | None, typer.Option(help="of a weight, 2..8; default 8")] = None
+    percentile: Annotated[
+        str | None,
+        typer.Option(help="of the currents that becomes the threshold, or auto; default auto"),
+    ] = None
+    scaling: Annotated[
+        str | None, typer.Option(help="of spikes: consistent or literal; default consistent")
+    ] = None
+    v_init: Annotated[
+        str | None, typer.Option(help="membrane at the start: half or zero; default half")
+    ] = None
+    calibrate: Annotated[
+        str | None, typer.Option(help="images that thresholds are balanced on, training images")
+    ] = None
+    samples: Annotated[int | None, typer.Option(help="of the calibration images; default 128")] = (
+        None
+    )
+    scale: Annotated[
+        float | None, typer.Option(help="the model sees (byte / scale - mean) / std; default 255")
+    ] = None
+    mean: Annotated[
+        str | None, typer.Option(help="one number, or one per channel: a,b,c; default 0")
+    ] = None
+    std: Annotated[
+        str | None, typer.Option(help="one number, or one per channel: a,b,c; default 1")
+    ] = None
+    input_shape: Annotated[
+        str | None, typer.Option(help="of one sample, where the model leaves it open: 1,28,28")
+    ] = None
+    output: Annotated[
+        str | None, typer.Option(help="name of the output to use, where there are several")
+    ] = None
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that the user gave."""
+        names = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        return ["--" + name.replace("_", "-") for name in names]
+
+    @property
+    def options(self) -> Options:
+        """For `convert`; ConversionError where a number is none."""
+        names = [f.name for f in fields(Options)]
+        chosen = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        if self.percentile not in (None, "auto"):
+            chosen["percentile"] = number("--percentile", str(self.percentile))
+        return Options(**chosen)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        given = {name: getattr(self, name) for name in ("mean", "std")}
+        chosen: dict[str, Any] = {n: numbers(f"--{n}", text) for n, text in given.items() if text}
+        if self.scale is not None:
+            chosen["scale"] = self.scale
+        return Normalisation(**chosen)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The input shape; ConversionError where it is none."""
+        if self.input_shape is None:
+            return None
+        return input_shape(self.input_shape)
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` the options of `Conversion` in place of its parameter `conversion`.
+
+    Where the command has no `--data` of its own, that name is a second one for `--calibrate`.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = {name: p for name, p in signature.parameters.items() if name != "conversion"}
+    hints = get_type_hints(Conversion, include_extras=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in hints.items()
+        if name in {f.name for f in fields(Conversion)}
+    ]
+    if "data" not in own:
+        added = [_also_named_data(p) if p.name == "calibrate" else p for p in added]
+
+    def run(**given: Any) -> None:
+        chosen = {f.name: given.pop(f.name) for f in fields(Conversion)}
+        command(**given, conversion=Conversion(**chosen))
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {}
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.values()), *added]
+    )
+    return run
+
+
+def _also_named_data(parameter: inspect.Parameter) -> inspect.Parameter:
+    kind, option = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
+    named = typer.Option("--data", "--calibrate", help=option.help)
+    return parameter.replace(annotation=Annotated[kind, named])
+
+
+def input_shape(text: str) -> tuple[int, ...]:
+    """ "1,28,28" as (1, 28, 28); ConversionError where it is no shape."""
+    try:
+        shape = tuple(int(n) for n in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        rule = "must be whole numbers above 0, separated by commas"
+        raise ConversionError(Problem("option --input-shape", rule, text, "for example 1,28,28"))
+    return shape
+
+
+def number(option: str, text: str) -> float:
+    """A finite number; ConversionError where it is none."""
+    return numbers(option, text)[0]
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """ "a,b,c" as finite numbers; ConversionError where it is none."""
+    try:
+        values = tuple(float(n) for n in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(map(isfinite, values)):
+        raise ConversionError(Problem(f"option {option}", "must be numbers", text))
+    return values
+
+
+def size(option: str, text: str | None) -> int | None:
+    """ "32k" as 32,768 bytes; ConversionError where it is no size."""
+    if text is None:
+        return None
+    digits = text.rstrip("kMB")
+    unit = text[len(digits) :].removesuffix("B")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9 or unit not in UNITS:
+        rule = "must be a number of bytes, k or M"
+        raise ConversionError(Problem(f"option {option}", rule, text, "for example 32k"))
+    return int(digits) * UNITS[unit]

@@ -1,0 +1,147 @@
+"""What several commands begin with: a network from a model or an .snn file, and images for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snngen import data, fixed_file
+from snngen.cli.console import warn
+from snngen.cli.options import Conversion
+from snngen.data.published import is_name
+from snngen.errors import ConversionError, FileError, Problem
+from snngen.evaluate import Ann
+from snngen.files import read_file
+from snngen.fixed import FixedNet
+from snngen.ops import Shape
+from snngen.pipeline import build, read_model
+from snngen.targets.c.budget import Budget
+
+SUFFIX = ".snn"
+CALIBRATION_SAMPLES = 128
+SYNTHETIC_SAMPLES = 32
+MAX_EMITTED_BYTES = 2**26
+MANIFEST = "snngen.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Obtained:
+    """A network, and the CNN that it was made of where the user named one."""
+
+    net: FixedNet
+    ann: Ann | None
+
+
+def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Obtained:
+    """Read the network in an .snn file, or convert the model in an ONNX file.
+
+    `calibrate` is the source of calibration images where the options name none.
+    """
+    if path.suffix == SUFFIX:
+        if conversion.given:
+            rule = "applies to a model; this network is converted already"
+            raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
+        return Obtained(fixed_file.load(path), None)
+    options, normalisation = conversion.options, conversion.normalisation
+    graph = read_model(path, input_shape=conversion.shape, output=conversion.output)
+    ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
+    images = _calibration_images(
+        conversion.calibrate or calibrate, conversion.samples, graph.input.shape
+    )
+    bits = 8 if conversion.bits is None else conversion.bits
+    return Obtained(build(ann, images, options, bits), ann)
+
+
+def _calibration_images(source: str | None, samples: int | None, shape: Shape) -> data.Bytes:
+    count = CALIBRATION_SAMPLES if samples is None else samples
+    if source is not None:
+        return data.load(source, shape, split="train", limit=count).images
+    if count < 1:
+        raise ConversionError(Problem("option --samples", "must be at least 1", str(count)))
+    warn(
+        Problem(
+            "calibration",
+            "thresholds were balanced on synthetic images, which fit no real data",
+            hint="give training images with --data",
+        )
+    )
+    return data.synthetic(shape, count)
+
+
+def evaluation_calibration(source: str) -> str:
+    """The calibration source of `evaluate` where none is given: the training part of `source`."""
+    if is_name(source):
+        return source.split(":")[0]
+    if not source.endswith(".npz"):
+        warn(
+            Problem(
+                "calibration",
+                "thresholds were balanced on the images that the accuracy is measured on",
+                source,
+                "give training images with --calibrate",
+            )
+        )
+    return source
+
+
+def verification_images(source: str | None, limit: int | None, shape: Shape) -> data.Bytes:
+    """The images to verify on; without a source, half smooth and half noise."""
+    if source is not None:
+        return data.load(source, shape, limit=limit).images
+    count = SYNTHETIC_SAMPLES if limit is None else limit
+    if count < 1:
+        raise ConversionError(Problem("option --limit", "must be at least 1", str(count)))
+    noise = np.random.default_rng(1).integers(0, 256, (count // 2, *shape), dtype=np.uint8)
+    return np.concatenate([data.synthetic(shape, count - count // 2), noise])
+
+
+def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:
+    """The emitted files in `folder` as they are now, edits included; FileError where they are not
+    those of `net`.
+    """
+    try:
+        manifest = json.loads(read_file(folder / MANIFEST, MAX_EMITTED_BYTES))
+        names, found = [str(name) for name in manifest["files"]], manifest["network"]["digest"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        rule = "not the manifest of emitted files"
+        raise FileError(
+            Problem(str(folder / MANIFEST), rule, hint="emit the network again")
+        ) from error
+    if found != fixed_file.digest(net):
+        rule = "the files were emitted from another network"
+        raise FileError(Problem(str(folder), rule, hint="emit the network again"))
+    files = {name: read_file(folder / name, MAX_EMITTED_BYTES) for name in names}
+    return {MANIFEST: read_file(folder / MANIFEST, MAX_EMITTED_BYTES), **files}
+
+
+def over_limits(
+    budget: Budget, needed_ram: int, needed_flash: int, ram: int | None, flash: int | None
+) -> list[Problem]:
+    """What of `budget` exceeds the limits in bytes."""
+    return [
+        Problem(
+            f"option {option}",
+            f"the network needs {needed:,} bytes of {what}, {needed - limit:,} more than allowed",
+            ", ".join(f"{layer} {size:,}" for layer, size in largest[:5] if size),
+            "fewer weight bits, fewer timesteps or level neurons need less",
+        )
+        for option, what, needed, limit, largest in (
+            ("--max-ram", "RAM", needed_ram, ram, _largest_ram(budget)),
+            ("--max-flash", "flash", needed_flash, flash, _largest_flash(budget)),
+        )
+        if limit is not None and needed > limit
+    ]
+
+
+def _largest_ram(budget: Budget) -> list[tuple[str, int]]:
+    sizes = [
+        (row.name, row.values_bytes + row.state_bytes + row.scratch_bytes) for row in budget.layers
+    ]
+    return sorted(sizes, key=lambda item: -item[1])
+
+
+def _largest_flash(budget: Budget) -> list[tuple[str, int]]:
+    return sorted(((r.name, r.const_bytes) for r in budget.layers), key=lambda item: -item[1])

@@ -1,0 +1,158 @@
+"""Results as lines of text and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.check import CheckReport
+from snngen.cli.console import table
+from snngen.errors import printable
+from snngen.evaluate import Evaluation
+from snngen.fixed import FixedNet
+from snngen.fixed_file import digest
+from snngen.ops import Shape
+from snngen.targets.c.budget import Budget
+
+SHORT_DIGEST = 12
+
+
+def check_lines(report: CheckReport) -> list[str]:
+    """The verdict on a model that can be converted."""
+    assert report.input_shape is not None
+    rows = [
+        (row.name, row.op, _shape(row.output_shape), row.parameters, row.macs, row.fan_in)
+        for row in report.layers
+    ]
+    return [
+        f"{printable(report.model)}: can be converted",
+        f"input {_shape(report.input_shape)}, {report.parameters:,} parameters, "
+        f"{report.macs:,} multiply-accumulates per image",
+        *(f"note: {printable(note)}" for note in report.notes),
+        "",
+        *table(("layer", "operator", "output", "parameters", "MACs", "fan-in"), rows),
+    ]
+
+
+def network_line(net: FixedNet) -> str:
+    """A network on one line."""
+    steps = "1 timestep" if net.timesteps == 1 else f"{net.timesteps} timesteps"
+    return (
+        f"network '{printable(net.name)}': {len(net.layers)} layers, {steps}, "
+        f"method {printable(net.method)}, digest {digest(net)[:SHORT_DIGEST]}"
+    )
+
+
+def network_lines(net: FixedNet) -> list[str]:
+    """A network, layer by layer."""
+    rows = [
+        (
+            layer.name,
+            " + ".join(type(s.op).__name__ for s in layer.synapses),
+            type(layer.neuron).__name__ if layer.neuron else "",
+            _shape(layer.shape),
+            layer.current.min,
+            layer.current.max,
+        )
+        for layer in net.layers
+    ]
+    headers = ("layer", "operators", "neuron", "output", "current from", "to")
+    return [network_line(net), "", *table(headers, rows)]
+
+
+def budget_lines(budget: Budget) -> list[str]:
+    """What a network will cost on a device."""
+    return [
+        f"flash {budget.const_bytes:,} bytes of constants; estimated: "
+        f"{budget.descriptor_bytes_estimate:,} of descriptors, "
+        f"{budget.code_bytes_estimate:,} of code",
+        f"RAM   {budget.arena_bytes:,} bytes of arena; estimated: "
+        f"{budget.stack_bytes_estimate:,} of stack",
+    ]
+
+
+def budget_table(budget: Budget) -> list[str]:
+    """The costs, layer by layer."""
+    rows = [
+        (row.name, row.const_bytes, row.values_bytes, row.state_bytes, row.scratch_bytes, row.runs)
+        for row in budget.layers
+    ]
+    return table(("layer", "constants", "values", "state", "scratch", "runs"), rows)
+
+
+def ram(budget: Budget) -> int:
+    """Bytes of RAM, the stack's estimate included."""
+    return budget.arena_bytes + budget.stack_bytes_estimate
+
+
+def flash(budget: Budget) -> int:
+    """Bytes of flash, the estimates of descriptors and code included."""
+    return budget.const_bytes + budget.descriptor_bytes_estimate + budget.code_bytes_estimate
+
+
+def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[str]:
+    """Accuracy, activity and costs."""
+    rows = [
+        (row.name, row.neuron, row.neurons, row.rate, row.synops, row.macs) for row in found.layers
+    ]
+    return [
+        network_line(net),
+        *_accuracy_lines(net, found),
+        "",
+        *table(("layer", "neuron", "neurons", "rate", "synops", "MACs"), rows),
+        "",
+        f"per image: {found.synops:,.0f} synaptic operations (additions) and "
+        f"{found.macs:,} multiply-accumulates of the input",
+        *budget_lines(budget),
+    ]
+
+
+def evaluation_json(net: FixedNet, found: Evaluation, budget: Budget) -> dict[str, Any]:
+    """The same for programs; rates are fractions of `images`, one per timestep."""
+    return {
+        "network": {
+            "name": net.name,
+            "digest": digest(net),
+            "method": net.method,
+            "timesteps": net.timesteps,
+        },
+        "images": found.images,
+        "accuracy": _rates(found.correct, found.images),
+        "agreement_with_cnn": _rates(found.agreement, found.images),
+        "cnn_accuracy": None if found.ann_correct is None else found.ann_correct / found.images,
+        "layers": [asdict(row) for row in found.layers],
+        "synops": found.synops,
+        "macs": found.macs,
+        "budget": asdict(budget),
+    }
+
+
+def _rates(counts: NDArray[np.int64] | None, images: int) -> list[float] | None:
+    return None if counts is None else [int(n) / images for n in counts]
+
+
+def _accuracy_lines(net: FixedNet, found: Evaluation) -> list[str]:
+    lines = [f"images   {found.images:,}"]
+    if found.correct is not None:
+        lines.append(f"accuracy {_percent(found.correct[-1], found.images)}")
+    if found.ann_correct is not None:
+        lines.append(f"the CNN  {_percent(found.ann_correct, found.images)}")
+    if found.agreement is not None:
+        lines.append(f"same class as the CNN {_percent(found.agreement[-1], found.images)}")
+    shown = found.correct if found.correct is not None else found.agreement
+    if shown is not None and net.timesteps > 1:
+        steps = [t for t in (2**k for k in range(20)) if t < net.timesteps] + [net.timesteps]
+        curve = ", ".join(f"{t}: {_percent(shown[t - 1], found.images)}" for t in steps)
+        lines.append(f"after timestep {curve}")
+    return lines
+
+
+def _percent(count: int, images: int) -> str:
+    return f"{100 * int(count) / images:.2f} %"
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape))
