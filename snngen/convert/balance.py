@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.convert.options import Options
+from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import Propagation, Values, fire, wiring_amplitude
 from snngen.convert.structure import Population
 from snngen.neurons import IF, Accumulate, Level
@@ -29,14 +29,14 @@ from snngen.spiking import Floats, SpikingLayer
 
 def channel_max(
     populations: tuple[Population, ...], images: NDArray[np.floating], options: Options
-) -> tuple[SpikingLayer, ...]:
+) -> Converted:
     """One threshold per channel of a convolution, one per dense layer."""
     return _balance(populations, images, options, channelwise=True)
 
 
 def layer_max(
     populations: tuple[Population, ...], images: NDArray[np.floating], options: Options
-) -> tuple[SpikingLayer, ...]:
+) -> Converted:
     """One threshold per layer."""
     return _balance(populations, images, options, channelwise=False)
 
@@ -47,28 +47,30 @@ def _balance(
     options: Options,
     *,
     channelwise: bool,
-) -> tuple[SpikingLayer, ...]:
+) -> Converted:
     uses = [synapse.source for p in populations for synapse in p.synapses]
+    percentile = options.percentile
+    assert not isinstance(percentile, str), "`convert` has decided on one"
     motion = Propagation(images, options.steps, uses)
     layers = []
-    for p in populations:
-        is_output = p is populations[-1]
-        current = None if is_output else motion.current(p.synapses, p.bias)
-        neuron: IF | Level | Accumulate | None = None
+    for p in populations[:-1]:
+        current = motion.current(p.synapses, p.bias)
+        neuron: IF | Level | None = None
         amplitude = np.ones(p.shape[0])
-        if current is None:
-            neuron = Accumulate()
-        elif p.ceiling is not None:
+        if p.ceiling is not None:
             per_channel = channelwise and p.shape[1:] != (1, 1)
-            threshold = balanced_threshold(current, options.percentile, per_channel)
+            threshold = balanced_threshold(current, percentile, per_channel)
             neuron, amplitude = make_neuron(np.minimum(threshold, p.ceiling), options)
             current = fire(neuron, current, options.steps)
         elif not isinstance(p.synapses[0].op, WEIGHTED):
             amplitude = wiring_amplitude(p.synapses, motion.amplitude)
-        if current is not None:
-            motion.send(p.name, current, amplitude)
+        motion.send(p.name, current, amplitude)
         layers.append(SpikingLayer(p.name, p.shape, p.synapses, p.bias, neuron, amplitude))
-    return tuple(layers)
+    last = populations[-1]
+    outputs = motion.current(last.synapses, last.bias).mean(0)
+    one = np.ones(last.shape[0])
+    layers.append(SpikingLayer(last.name, last.shape, last.synapses, last.bias, Accumulate(), one))
+    return Converted(tuple(layers), outputs)
 
 
 def balanced_threshold(current: Values, percentile: float, per_channel: bool) -> Floats:

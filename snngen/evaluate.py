@@ -1,0 +1,168 @@
+"""Accuracy at every timestep, spike rates and synaptic operations of a FixedNet on a stream of
+images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.graph import Graph, forward
+from snngen.neurons import IF, Level
+from snngen.ops import WEIGHTED
+from snngen.simulate import Simulation, stream
+from snngen.spiking import INPUT, Preprocess
+
+BATCH = 64  # images simulated at once; results do not depend on it
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LayerActivity:
+    """Means per image of one layer.
+
+    `spikes` sent, of `neurons`; `rate` = spikes per neuron and timestep. `synops`: a spike arriving
+    over one synapse; `macs`: a multiplication with a value that is no spike (the directly coded
+    input, once; graded currents, every timestep). Both count what arrives at the layer, by exact
+    fan-out, borders included.
+    """
+
+    name: str
+    neuron: str
+    neurons: int
+    spikes: float
+    rate: float
+    synops: float
+    macs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network did on `images` images; `correct` (T,) of them at each timestep, None without
+    labels.
+
+    `agreement` (T,): images where its class is the CNN's; `ann_correct`: images where the CNN is
+    right; both None without the CNN.
+    """
+
+    images: int
+    correct: NDArray[np.int64] | None
+    agreement: NDArray[np.int64] | None
+    ann_correct: int | None
+    layers: tuple[LayerActivity, ...]
+
+    @property
+    def synops(self) -> float:
+        return sum(layer.synops for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+
+def evaluate(
+    net: FixedNet,
+    images: Images,
+    labels: NDArray[np.int64] | None = None,
+    *,
+    ann: Ann | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Run `net` over `images` (N, C, H, W) in constant memory; `progress` hears how many images are
+    done.
+    """
+    tally = np.zeros((2, net.timesteps), np.int64)
+    ann_correct, done = 0, 0
+    sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
+    for result in stream(net, _batches(images)):
+        part = slice(done, done + len(result.outputs))
+        if labels is not None:
+            tally[0] += (result.classes == labels[part, None]).sum(0)
+        if ann is not None:
+            ann_classes = ann.classes(images[part])
+            tally[1] += (result.classes == ann_classes[:, None]).sum(0)
+            ann_correct += 0 if labels is None else int((ann_classes == labels[part]).sum())
+        _add_counts(sent, result)
+        done = part.stop
+        progress(done)
+    return Evaluation(
+        done,
+        tally[0] if labels is not None else None,
+        tally[1] if ann is not None else None,
+        ann_correct if ann is not None and labels is not None else None,
+        tuple(_activity(net, layer, sent, done) for layer in net.layers),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Ann:
+    """The CNN that a network came from, on raw bytes: `preprocess` takes them to what the model
+    reads.
+    """
+
+    graph: Graph
+    preprocess: Preprocess
+
+    def outputs(self, images: Images) -> NDArray[np.floating]:
+        """The model's outputs, canonical and flattened: (N, K) float32."""
+        parts = []
+        for batch in _batches(images):
+            values = forward(self.graph, self.preprocess.apply(batch))[self.graph.output]
+            parts.append(values.reshape(len(batch), -1))
+        return np.concatenate(parts)
+
+    def classes(self, images: Images) -> NDArray[np.int64]:
+        best: NDArray[np.int64] = self.outputs(images).argmax(1)
+        return best
+
+
+def _batches(images: Images) -> Iterator[Images]:
+    return (images[k : k + BATCH] for k in range(0, len(images), BATCH))
+
+
+def _add_counts(sent: dict[str, NDArray[np.int64]], result: Simulation) -> None:
+    for name, counts in result.counts.items():
+        sent[name] += counts.sum(0)
+
+
+def _activity(
+    net: FixedNet, layer: FixedLayer, sent: dict[str, NDArray[np.int64]], images: int
+) -> LayerActivity:
+    synops, macs = 0, 0
+    for synapse in layer.synapses:
+        if not isinstance(synapse.op, WEIGHTED):
+            continue
+        fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
+        if carries_spikes(net, synapse.source):
+            synops += int((sent[synapse.source] * fan_out).sum())
+        else:
+            macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
+    neurons = int(np.prod(layer.shape))
+    fires = isinstance(layer.neuron, IF | Level)
+    spikes = float(sent[layer.name].sum()) / images if fires else 0.0
+    return LayerActivity(
+        layer.name,
+        type(layer.neuron).__name__.lower() if layer.neuron else "",
+        neurons if layer.neuron else 0,
+        spikes,
+        spikes / neurons / net.timesteps,
+        synops / images,
+        macs,
+    )
+
+
+def carries_spikes(net: FixedNet, source: str) -> bool:
+    """Whether what `source` sends is spikes, counts of them or sums of those: not pixels, not
+    graded currents.
+    """
+    if source == INPUT:
+        return False
+    layer = net[source]
+    if layer.neuron is not None:
+        return True
+    return layer.is_wiring and all(carries_spikes(net, s.source) for s in layer.synapses)

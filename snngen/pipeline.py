@@ -1,0 +1,72 @@
+"""The stages in order: ONNX file -> Graph -> SpikingNet -> FixedNet. Everything after that reads
+the FixedNet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.convert import Options, convert
+from snngen.errors import ConversionError, Problem
+from snngen.evaluate import Ann
+from snngen.fixed import FixedNet
+from snngen.fold import fold
+from snngen.graph import Graph
+from snngen.onnx_import import load
+from snngen.quantise import quantise
+from snngen.spiking import Preprocess
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What the model expects of a byte: (byte / scale - mean) / std; `mean` and `std` hold 1 or C
+    numbers.
+    """
+
+    scale: float = 255.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def preprocess(self, channels: int) -> Preprocess:
+        """For `channels` channels; ConversionError where the numbers do not fit them."""
+        problems = [
+            Problem(
+                f"option {name}",
+                f"must hold 1 or {channels} numbers, one per channel",
+                str(len(values)),
+            )
+            for name, values in (("--mean", self.mean), ("--std", self.std))
+            if len(values) not in (1, channels)
+        ]
+        numbers = (self.scale, *self.mean, *self.std)
+        if not np.isfinite(numbers).all() or self.scale == 0 or 0 in self.std:
+            problems.append(
+                Problem(
+                    "options --scale, --mean, --std",
+                    "must be finite, scale and std not 0",
+                    str(numbers),
+                )
+            )
+        if problems:
+            raise ConversionError(*problems)
+        mean, std = np.broadcast_to(self.mean, channels), np.broadcast_to(self.std, channels)
+        return Preprocess(1 / (self.scale * std), -mean / std)
+
+
+def read_model(
+    path: Path, *, input_shape: tuple[int, ...] | None = None, output: str | None = None
+) -> Graph:
+    """The folded float CNN of an ONNX file; ModelError with every problem that it has."""
+    return fold(load(path, input_shape=input_shape, output=output))
+
+
+def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) -> FixedNet:
+    """The integer spiking network of a CNN, calibrated on raw bytes `images` (N, C, H, W).
+
+    Raises ConversionError and BoundError.
+    """
+    return quantise(convert(ann.graph, ann.preprocess, images, options), bits)

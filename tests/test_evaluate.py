@@ -1,0 +1,60 @@
+"""SynOps by brute force, accuracy at every timestep, agreement with the CNN."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snngen.convert import Options
+from snngen.evaluate import carries_spikes, evaluate
+from snngen.ops import WEIGHTED
+from snngen.pipeline import build
+from snngen.simulate import simulate
+from snngen.spiking import INPUT
+from tests import graphs
+
+
+def test_synops_are_the_spikes_that_arrive() -> None:
+    """Every synapse of every spike, one by one: a spike arrives where a network of ones receives a
+    one.
+    """
+    g = graphs.residual()
+    net = build(graphs.ann(g), graphs.images(g, 8), Options(timesteps=4))
+    images = graphs.images(g, 3, seed=5)
+    trace = simulate(net, images, trace=True).trace
+    assert trace is not None
+    result = evaluate(net, images)
+    for layer, activity in zip(net.layers, result.layers, strict=True):
+        synops = 0
+        for synapse in layer.synapses:
+            if isinstance(synapse.op, WEIGHTED) and carries_spikes(net, synapse.source):
+                ones = type(synapse.op)(
+                    **{**vars(synapse.op), "weight": np.ones_like(synapse.op.weight)}
+                )
+                sent = trace[synapse.source].output
+                synops += int(ones.forward(sent.reshape(-1, *sent.shape[2:])).sum())
+        assert activity.synops == synops / 3
+    assert not carries_spikes(net, INPUT) and not carries_spikes(net, "conv4")
+    assert carries_spikes(net, "shortcut") and not carries_spikes(net, "both")
+
+
+def test_accuracy_agreement_and_rates() -> None:
+    g = graphs.lenet()
+    ann = graphs.ann(g)
+    net = build(ann, graphs.images(g, 16), Options(timesteps=32))
+    images = graphs.images(g, 100, seed=2)
+    classes = ann.classes(images)
+    labels = classes.copy()
+    labels[:10] += 1
+    seen: list[int] = []
+    result = evaluate(net, images, labels, ann=ann, progress=seen.append)
+    assert result.images == 100 and seen[-1] == 100 and result.ann_correct == 90
+    ours = simulate(net, images).classes
+    np.testing.assert_array_equal(result.correct, (ours == labels[:, None]).sum(0))
+    np.testing.assert_array_equal(result.agreement, (ours == classes[:, None]).sum(0))
+    assert result.agreement[-1] >= 90
+    first = result.layers[0]
+    counts = simulate(net, images).counts["conv1"]
+    assert first.spikes == counts.sum() / 100 and first.rate == counts.sum() / 100 / 576 / 32
+    # 12x12 outputs, 3x3 taps, 4 channels, less the taps on padding
+    assert first.macs == 4 * (12 * 3 - 2) ** 2 and first.synops == 0
+    assert evaluate(net, images).correct is None
