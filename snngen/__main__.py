@@ -1,0 +1,5 @@
+"""`python -m snngen` is the program `snngen`."""
+
+from snngen.cli import main
+
+main()
