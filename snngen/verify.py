@@ -51,7 +51,7 @@ class Difference:
 class VerifyResult:
     """`difference` is None where all is equal. On `images` images all outputs at every timestep and
     all spike counts were compared, on the first `traced_images` every output and membrane:
-    `values` numbers altogether.
+    `values` numbers altogether. `selftest` is what the emitted self-test returned: 0 if it passed.
     """
 
     target: str
@@ -59,14 +59,17 @@ class VerifyResult:
     traced_images: int
     values: int
     difference: Difference | None
+    selftest: int
 
     @property
     def is_equal(self) -> bool:
-        return self.difference is None
+        return self.difference is None and self.selftest == 0
 
     def __str__(self) -> str:
         if self.difference is not None:
             return f"target {self.target}: differs: {self.difference}"
+        if self.selftest != 0:
+            return f"target {self.target}: the emitted self-test fails with {self.selftest}"
         return (
             f"target {self.target}: equal on {self.images} images, {self.traced_images} of them "
             f"with every spike and membrane, {self.values} numbers in all"
@@ -102,7 +105,7 @@ def verify(
             values += len(part) * _numbers(net, trace=begin < traced)
             if difference is not None:
                 break
-        return VerifyResult(target, len(images), traced, values, difference)
+        return VerifyResult(target, len(images), traced, values, difference, engine.selftest())
 
 
 def _spans(traced: int, total: int) -> Iterator[tuple[int, int]]:

@@ -296,3 +296,93 @@ class _Drawing:
             name,
             [(source, Select(m, rows, columns)) for source, m in zip(sources, maps, strict=True)],
         )
+
+
+def spiking_showcase(layout: Layout = "CHW") -> FixedNet:
+    """IF neurons with every option, every operator, a residual sum; busy at every layer."""
+    rng = np.random.default_rng(7)
+    table = rng.integers(0, 60, (2, 256)).astype(np.int16)
+    given = FixedInput((2, 6, 6), layout, table, np.ones(2), np.zeros(2))
+    builder = Builder(given, 6)
+    same = Window((3, 3), pads=(1, 1, 1, 1))
+    half = Window((3, 3), (2, 2), (1, 1, 1, 1))
+
+    def weights(*shape: int, lo: int = -30, hi: int = 60) -> np.ndarray:
+        return rng.integers(lo, hi, shape)
+
+    def thresholds(channels: int, size: int) -> np.ndarray:
+        return rng.integers(size // 2, size, channels)
+
+    theta = thresholds(9, 4000)
+    floor = -rng.integers(20, 300, 9)
+    builder.add(
+        "first",
+        [(INPUT, Conv(weights(9, 2, 3, 3, lo=-60), same))],
+        weights(9),
+        IF(theta, theta // 2, floor),
+    )
+    theta = thresholds(9, 200)
+    builder.add(
+        "depthwise",
+        [("first", Conv(weights(9, 1, 3, 3), half, 9))],
+        weights(9),
+        IF(theta, theta // 3, reset="zero"),
+    )
+    builder.add("pool", [("first", MaxPool(Window((2, 2), (2, 2))))])
+    theta = thresholds(9, 60)
+    builder.add(
+        "sum",
+        [
+            ("pool", Conv(weights(9, 9, 1, 1, lo=-15, hi=20), Window((1, 1)))),
+            ("depthwise", Scale(weights(9))),
+            (INPUT, Conv(weights(9, 2, 3, 3, lo=-2, hi=3), half)),
+        ],
+        weights(9),
+        IF(theta, theta // 2, max_spikes=3, signed=True),
+    )
+    builder.add("average", [("sum", SumPool.average(half, half.taps_inside(3, 3)))])
+    maps = [np.array(m, np.int32) for m in ([8, 2, -1, 5, 0], [1, 0, -1], [1, 0])]
+    builder.add("select", [("average", Select(*maps))])
+    theta = thresholds(8, 400)
+    builder.add(
+        "dense", [("select", Linear(weights(8, 5, 3, 2)))], weights(8), IF(theta, theta // 2)
+    )
+    builder.add("output", [("dense", Linear(weights(5, 8, 1, 1)))], weights(5), Accumulate())
+    return builder.finish("spiking showcase")
+
+
+def level_showcase(layout: Layout = "HWC") -> FixedNet:
+    """Level neurons over grouped, strided convolutions, pools and a concatenation."""
+    rng = np.random.default_rng(11)
+    table = rng.integers(-40, 60, (3, 256)).astype(np.int16)
+    given = FixedInput((3, 7, 5), layout, table, np.ones(3), np.zeros(3))
+    builder = Builder(given, 1)
+
+    def levels(sources: list[Source], bias: np.ndarray, count: int) -> Level:
+        most = builder.current(sources, bias).hi // 3
+        return Level(np.sort(rng.integers(-most // 2, most, (count, len(most))).T, axis=1))
+
+    sources: list[Source] = [
+        (INPUT, Conv(rng.integers(-9, 20, (6, 1, 3, 2)), Window((3, 2), (1, 1), (1, 0, 0, 1)), 3))
+    ]
+    bias = rng.integers(-50, 50, 6)
+    builder.add("grouped", sources, bias, levels(sources, bias, 4))
+    builder.add("pool", [("grouped", MaxPool(Window((2, 2), (1, 2), (1, 0, 0, 0))))])
+    builder.add("sums", [("grouped", SumPool(Window((2, 2), (1, 2), (1, 0, 0, 0)), 4))])
+    absent = np.full(6, -1)
+    maps = [np.concatenate([np.arange(6), absent]), np.concatenate([absent, np.arange(6)])]
+    rows, columns = np.arange(6, dtype=np.int32), np.arange(2, dtype=np.int32)
+    builder.add(
+        "concat",
+        [
+            (name, Select(channels.astype(np.int32), rows, columns))
+            for name, channels in zip(("pool", "sums"), maps, strict=True)
+        ],
+    )
+    sources = [("concat", Linear(rng.integers(-20, 30, (10, 12, 6, 2))))]
+    bias = rng.integers(-50, 50, 10)
+    builder.add("dense", sources, bias, levels(sources, bias, 15))
+    builder.add(
+        "output", [("dense", Linear(rng.integers(-40, 40, (4, 10, 1, 1))))], None, Accumulate()
+    )
+    return builder.finish("level showcase")
