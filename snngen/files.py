@@ -63,7 +63,7 @@ def open_regular(path: Path) -> Iterator[int]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write `data` to `path`, replacing the file there in one step; FileError where that fails."""
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    path = _named(path)
     with reporting(path, "cannot be written"):
         found = _lstat(path)
         if found is not None and not stat.S_ISREG(found.st_mode):
@@ -90,7 +90,7 @@ def write_tree(
     else that stands in the way: what the user has written is never touched.
     """
     _check_files(files, manifest_name)
-    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
+    out = _named(out)
     with reporting(out, "cannot be written"):
         _refuse_foreign(out, manifest_name)
         with _temporary(out) as folder:
@@ -126,6 +126,11 @@ def _check_files(files: Mapping[str, bytes], manifest_name: str) -> None:
     listed = _parse_manifest(files[manifest_name])
     digests = {name: sha256(files[name]).hexdigest() for name in files if name != manifest_name}
     assert listed == digests, "the manifest does not list the emitted files"
+
+
+def _named(path: Path) -> Path:
+    """`path` with a last part that can be renamed: not "." or ".."."""
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def _lstat(path: Path) -> os.stat_result | None:

@@ -67,7 +67,7 @@ def moved(images: torch.Tensor) -> torch.Tensor:
 
 
 def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-    optimiser = torch.optim.Adam(model.parameters(), lr=4e-3, weight_decay=1e-4)
+    optimiser = torch.optim.Adam(model.parameters(), lr=4e-3)
     steps = EPOCHS * (len(images) // BATCH + 1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(EPOCHS):

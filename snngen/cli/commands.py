@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from snngen import data, fixed_file
+from snngen import fixed_file
 from snngen.check import check as check_model
 from snngen.cli import summaries
 from snngen.cli.console import complain, progress, say, say_json, warn
@@ -20,6 +20,7 @@ from snngen.cli.stages import (
     read_emitted,
     verification_images,
 )
+from snngen.data import load as load_samples
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import evaluate as evaluate_network
 from snngen.files import write_tree
@@ -145,7 +146,7 @@ def verify(
 @shared
 def evaluate(
     model: Network,
-    source: Annotated[str, typer.Option("--data", help="labelled test images")],
+    data: Annotated[str, typer.Option(help="labelled test images")],
     conversion: Conversion,
     limit: Limit = None,
     as_json: AsJson = False,
@@ -155,10 +156,10 @@ def evaluate(
     """Measure accuracy at every timestep, activity and costs."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     is_model = model.suffix != ".snn"
-    calibrate = conversion.calibrate or (evaluation_calibration(source) if is_model else None)
+    calibrate = conversion.calibrate or (evaluation_calibration(data) if is_model else None)
     obtained = obtain(model, conversion, calibrate=calibrate)
     net = obtained.net
-    samples = data.load(source, net.input.shape, limit=limit)
+    samples = load_samples(data, net.input.shape, limit=limit)
     with progress("evaluating", len(samples.images)) as heard:
         found = evaluate_network(
             net, samples.images, samples.labels, ann=obtained.ann, progress=heard

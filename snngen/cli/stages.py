@@ -11,6 +11,8 @@ import numpy as np
 from snngen import data, fixed_file
 from snngen.cli.console import warn
 from snngen.cli.options import Conversion
+from snngen.convert import METHODS
+from snngen.convert.options import check_options
 from snngen.data.published import is_name
 from snngen.errors import ConversionError, FileError, Problem
 from snngen.evaluate import Ann
@@ -46,6 +48,7 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
         return Obtained(fixed_file.load(path), None)
     options, normalisation = conversion.options, conversion.normalisation
+    check_options(options, tuple(METHODS))  # before anything takes time
     graph = read_model(path, input_shape=conversion.shape, output=conversion.output)
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
     images = _calibration_images(
