@@ -14,6 +14,7 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.graph import Graph, forward
 from snngen.neurons import IF, Level
 from snngen.ops import WEIGHTED
+from snngen.parallel import over_batch
 from snngen.simulate import Simulation, stream
 from snngen.spiking import INPUT, Preprocess
 
@@ -110,11 +111,11 @@ class Ann:
 
     def outputs(self, images: Images) -> NDArray[np.floating]:
         """The model's outputs, canonical and flattened: (N, K) float32."""
-        parts = []
-        for batch in _batches(images):
-            values = forward(self.graph, self.preprocess.apply(batch))[self.graph.output]
-            parts.append(values.reshape(len(batch), -1))
-        return np.concatenate(parts)
+        return over_batch(self._outputs, images)
+
+    def _outputs(self, images: Images) -> NDArray[np.floating]:
+        values = forward(self.graph, self.preprocess.apply(images))[self.graph.output]
+        return values.reshape(len(images), -1)
 
     def classes(self, images: Images) -> NDArray[np.int64]:
         best: NDArray[np.int64] = self.outputs(images).argmax(1)

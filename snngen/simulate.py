@@ -8,9 +8,7 @@ within the layer's proven bounds; float32 holds all integers up to 2**24, float6
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from os import cpu_count
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED, Interval, MaxPool, Op
+from snngen.parallel import ordered_map
 from snngen.spiking import INPUT
 
 Values = NDArray[np.floating[Any]]
@@ -64,15 +63,7 @@ def stream(
     net: FixedNet, batches: Iterator[NDArray[np.uint8]], *, trace: bool = False
 ) -> Iterator[Simulation]:
     """Run batch after batch, as many at once as there are cores, yielding results in order."""
-    workers = cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        pending = []
-        for batch in batches:
-            pending.append(pool.submit(_run, net, batch, trace))
-            if len(pending) > workers:
-                yield pending.pop(0).result()
-        for job in pending:
-            yield job.result()
+    return ordered_map(lambda batch: _run(net, batch, trace), batches)
 
 
 def exact_dtype(layer: FixedLayer, sources: list[Interval]) -> type[np.floating[Any]]:

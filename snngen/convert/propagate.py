@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from snngen.neurons import IF, Level
 from snngen.ops import WEIGHTED, MaxPool, Op, SumPool
+from snngen.parallel import over_batch
 from snngen.spiking import INPUT, Floats, Synapse
 
 Values = NDArray[np.float32]  # (T, batch, C, H, W), or T = 1 where they do not change over time
@@ -101,5 +102,5 @@ def fire(neuron: IF | Level, current: Values, timesteps: int) -> Values:
 
 def _apply(op: Op, values: Values) -> Values:
     steps, batch = values.shape[:2]
-    result = op.forward(values.reshape(steps * batch, *values.shape[2:]))
+    result = over_batch(op.forward, values.reshape(steps * batch, *values.shape[2:]))
     return result.reshape(steps, batch, *result.shape[1:])

@@ -9,6 +9,8 @@ import numpy as np
 from snngen.ops.interval import Interval, Ints
 from snngen.ops.window import Array, Shape, Window
 
+CACHED = 2**19  # bytes of gathered windows at once
+
 
 @dataclass(frozen=True, eq=False)
 class Conv:
@@ -51,11 +53,16 @@ class Conv:
         if i == 1 and o == 1:  # depthwise: one product per tap, nothing to contract over channels
             depthwise: Array = np.einsum("ncklyx,ckl->ncyx", taps, self.weight[:, 0])
             return depthwise
-        columns = np.ascontiguousarray(taps).reshape(
-            n, g, i * taps.shape[2] * taps.shape[3], out_h * out_w
-        )
-        product: Array = self.weight.reshape(1, g, o, -1) @ columns
-        return product.reshape(n, g * o, out_h, out_w)
+        weight = self.weight.reshape(g, o, -1)
+        y: Array = np.empty((n, g, o, out_h * out_w), np.result_type(x, self.weight))
+        # gather a few images' windows at a time: what BLAS reads is then still in the cache
+        step = max(1, CACHED // (taps[:1].size * taps.itemsize))
+        for k in range(0, n, step):
+            columns = np.ascontiguousarray(taps[k : k + step])
+            np.matmul(
+                weight, columns.reshape(-1, g, weight.shape[2], out_h * out_w), out=y[k : k + step]
+            )
+        return y.reshape(n, g * o, out_h, out_w)
 
     def bounds(self, source: Interval) -> Interval:
         """Of every partial sum, in any order, so padding and skipped taps are covered."""
