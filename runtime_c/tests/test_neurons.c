@@ -1,0 +1,102 @@
+/* Neurons step by step, one channel for each case. */
+#include "check.h"
+
+static const int32_t thresholds[] = {10, 10, 10, 10};
+static const int32_t floors[] = {-5, -100, -5, -100};
+
+static void test_soft_reset(void)
+{
+    const snn_if_op op = {
+        .threshold = {thresholds, SNN_I32}, .v_min = {NULL, SNN_I8}, .max_spikes = 1};
+    int32_t v[] = {0, 9, 10, -3};
+    int32_t current[] = {10, 0, 15, 12};
+    snn_if(&op, 4, current, v, NULL);
+    CHECK_ROW(current, 1, 0, 1, 0); /* fires at v >= threshold */
+    CHECK_ROW(v, 0, 9, 15, 9);
+}
+
+static void test_hard_reset(void)
+{
+    const snn_if_op op = {.threshold = {thresholds, SNN_I32},
+                          .v_min = {NULL, SNN_I8},
+                          .max_spikes = 1,
+                          .reset_to_zero = true};
+    int32_t v[] = {0, 9, 10, -3};
+    int32_t current[] = {10, 0, 15, 12};
+    snn_if(&op, 4, current, v, NULL);
+    CHECK_ROW(current, 1, 0, 1, 0);
+    CHECK_ROW(v, 0, 9, 0, 9);
+}
+
+static void test_lower_bound(void)
+{
+    const snn_if_op op = {
+        .threshold = {thresholds, SNN_I32}, .v_min = {floors, SNN_I32}, .max_spikes = 1};
+    int32_t v[] = {0, 0, -5, 0};
+    int32_t current[] = {-30, -30, -1, -101};
+    snn_if(&op, 4, current, v, NULL);
+    CHECK_ROW(current, 0, 0, 0, 0);
+    CHECK_ROW(v, -5, -30, -5, -100);
+}
+
+static void test_several_spikes(void)
+{
+    const snn_if_op op = {
+        .threshold = {thresholds, SNN_I32}, .v_min = {NULL, SNN_I8}, .max_spikes = 3};
+    int32_t v[] = {0, 0, 0, 0};
+    int32_t current[] = {9, 29, 35, 77};
+    snn_if(&op, 4, current, v, NULL);
+    CHECK_ROW(current, 0, 2, 3, 3);
+    CHECK_ROW(v, 9, 9, 5, 47);
+}
+
+static void test_taking_back(void)
+{
+    const snn_if_op op = {.threshold = {thresholds, SNN_I32},
+                          .v_min = {NULL, SNN_I8},
+                          .max_spikes = 1,
+                          .takes_back = true};
+    int32_t v[] = {0, 0, 0, 0};
+    int32_t balance[] = {0, 1, 2, 0};
+    int32_t current[] = {-4, -4, -25, 10};
+    snn_if(&op, 4, current, v, balance);
+    CHECK_ROW(current, 0, -1, -1, 1); /* only what was sent can be taken back */
+    CHECK_ROW(v, -4, 6, -15, 0);
+    CHECK_ROW(balance, 0, 0, 1, 1);
+}
+
+static void test_levels(void)
+{
+    static const int16_t levels[] = {-2, 5, 5, 9, /* next channel */ 0, 1, 2, 3};
+    const snn_level_op op = {.thresholds = {levels, SNN_I16}, .levels = 4};
+    int32_t z[2];
+    int32_t low[] = {-3, -1}, equal[] = {5, 2}, high[] = {100, 3};
+    snn_level(&op, 2, low, z, NULL);
+    CHECK_ROW(low, 0, 0);
+    CHECK_ROW(z, -3, -1);
+    snn_level(&op, 2, equal, z, NULL);
+    CHECK_ROW(equal, 3, 3);
+    snn_level(&op, 2, high, z, NULL);
+    CHECK_ROW(high, 4, 4);
+}
+
+static void test_accumulation(void)
+{
+    int32_t v[] = {1, -1};
+    int32_t current[] = {5, -5};
+    snn_accumulate(NULL, 2, current, v, NULL);
+    CHECK_ROW(current, 6, -6);
+    CHECK_ROW(v, 6, -6);
+}
+
+int main(void)
+{
+    test_soft_reset();
+    test_hard_reset();
+    test_lower_bound();
+    test_several_spikes();
+    test_taking_back();
+    test_levels();
+    test_accumulation();
+    return 0;
+}
