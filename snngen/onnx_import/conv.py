@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from snngen.onnx_import.network import Network
 from snngen.onnx_import.onnx_node import OnnxNode
-from snngen.onnx_import.values import Refused, Value, as_chw
+from snngen.onnx_import.values import MAX_ELEMENTS, Refused, Value, as_chw, guard_size
 from snngen.ops import Conv, Shape, Window
 
 
@@ -46,16 +46,16 @@ def read_window(net: Network, node: OnnxNode, kernel: Sequence[int] | None = Non
     """
     source, rank = read_image(net, node)
     shape = net.shapes[source]
-    declared = node.attribute("kernel_shape")
+    declared = node.integer_list("kernel_shape")
     if kernel is None:
         kernel = declared
     if kernel is None or len(kernel) != rank:
         raise Refused(f"the kernel must have {rank} dimensions", kernel)
     if declared is not None and list(declared) != list(kernel):
         raise Refused("kernel_shape contradicts the weight", f"{declared} and {list(kernel)}")
-    strides = node.attribute("strides") or [1] * rank
-    dilations = node.attribute("dilations") or [1] * rank
-    pads = node.attribute("pads") or [0] * (2 * rank)
+    strides = node.integer_list("strides") or [1] * rank
+    dilations = node.integer_list("dilations") or [1] * rank
+    pads = node.integer_list("pads") or [0] * (2 * rank)
     if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
         raise Refused(
             f"strides and dilations need {rank} numbers, pads {2 * rank}",
@@ -74,11 +74,31 @@ def read_window(net: Network, node: OnnxNode, kernel: Sequence[int] | None = Non
         pads = [0] * (2 * rank)
     elif auto_pad != "NOTSET":
         raise Refused("auto_pad must be NOTSET, SAME_UPPER, SAME_LOWER or VALID", auto_pad)
-    one = [1] * (2 - rank)
-    zero = [0] * (2 - rank)
-    pads_2d = (*zero, *pads[:rank], *zero, *pads[rank:])
-    window = Window((*one, *kernel), (*one, *strides), pads_2d, (*one, *dilations))
+    top, left = _pair(pads[:rank], 0)
+    bottom, right = _pair(pads[rank:], 0)
+    window = Window(
+        _pair(kernel, 1), _pair(strides, 1), (top, left, bottom, right), _pair(dilations, 1)
+    )
+    guard_window(window, shape)
     return Sliding(window, source, shape, rank)
+
+
+def guard_window(window: Window, shape: Shape) -> None:
+    """Raise Refused for a window that does not fit, or has too many taps in all to be counted."""
+    if max(window.stride) > MAX_ELEMENTS:
+        raise Refused(f"strides may be at most {MAX_ELEMENTS}", list(window.stride))
+    try:
+        positions = window.positions(*shape[1:])
+    except ValueError as error:
+        raise Refused("the window does not fit", error) from None
+    guard_size((*window.kernel, *positions), "the window, at all its positions,")
+    top, left, bottom, right = window.pads
+    guard_size((shape[1] + top + bottom, shape[2] + left + right), "the padded input")
+
+
+def _pair(values: Sequence[int], fill: int) -> tuple[int, int]:
+    """One value per spatial axis as (vertical, horizontal); a signal lies horizontally."""
+    return (fill, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
 def _same_pads(
@@ -115,7 +135,7 @@ def import_conv(net: Network, node: OnnxNode) -> Sequence[Value]:
         raise Refused("the bias must hold one number per output channel", f"{bias.shape}")
     weight = weight.reshape(*weight.shape[:2], *sliding.window.kernel)
     try:
-        op = Conv(weight, sliding.window, int(node.attribute("group", 1)))
+        op = Conv(weight, sliding.window, node.integer("group", 1))
     except ValueError as error:
         raise Refused("the weight does not fit", error) from None
     name = net.add(node.name, op, (sliding.source,), bias)

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 
 from snngen.graph import Affine, Floats, Relu
 from snngen.onnx_import.merge import add_views
@@ -35,11 +34,11 @@ def import_dropout(_: Network, node: OnnxNode) -> Sequence[Value]:
 
 def import_cast(_: Network, node: OnnxNode) -> Sequence[Value]:
     """Cast between float types keeps the (real) number."""
-    kind = node.attribute("to")
+    kind = node.integer("to", 0)
     if kind not in (1, 10, 11):  # float, float16, double
         raise Refused(
             "only casts to float16, float32 and float64 are supported",
-            onnx.TensorProto.DataType.Name(kind) if isinstance(kind, int) else kind,
+            f"to={kind}",
         )
     return [node.view()]
 
@@ -56,7 +55,7 @@ def import_clip(net: Network, node: OnnxNode) -> Sequence[Value]:
         constant = node.constant(k)
         if constant is not None and constant.size != 1:
             raise Refused(f"{name} must be a scalar", f"shape {list(constant.shape)}")
-        value = node.attribute(name, default) if constant is None else constant.item()
+        value = node.number(name, default) if constant is None else constant.item()
         # Exporters write "no bound" as the largest float.
         bounds.append(float(np.copysign(np.inf, value)) if abs(value) >= 3.4e38 else float(value))
     low, high = bounds
@@ -124,13 +123,13 @@ def import_batch_norm(net: Network, node: OnnxNode) -> Sequence[Value]:
     """BatchNormalization with its running statistics: scale * (x - mean) / sqrt(var + epsilon) +
     bias.
     """
-    if node.attribute("training_mode", 0) or any(node.uses_output(k) for k in range(1, 5)):
+    if node.integer("training_mode", 0) or any(node.uses_output(k) for k in range(1, 5)):
         raise Refused(
             "batch norm must use its running statistics",
             "training mode",
             "export with model.eval()",
         )
-    if node.attribute("spatial", 1) != 1:
+    if node.integer("spatial", 1) != 1:
         raise Refused("spatial=0 is not supported", "spatial 0", "export with opset 9 or newer")
     view = node.view()
     rank = view.index.ndim
@@ -142,7 +141,7 @@ def import_batch_norm(net: Network, node: OnnxNode) -> Sequence[Value]:
             raise Refused(
                 f"{name} must hold one number per channel", f"{value.shape} for {channels}"
             )
-    deviation = variance + node.attribute("epsilon", 1e-5)
+    deviation = variance + node.number("epsilon", 1e-5)
     if deviation.min() <= 0:
         raise Refused("variance + epsilon must be positive", f"{deviation.min():g}")
     if variance.min() < TINY_VARIANCE:
@@ -193,7 +192,7 @@ def _per_element(net: Network, view: View, constant: Floats) -> Floats:
     if constant.size == 1:
         return np.full((channels, 1, 1), constant.item())
     ordered = np.empty(view.index.size)
-    ordered[view.index.ravel()] = np.broadcast_to(constant, view.shape).ravel()
+    ordered[view.index] = np.broadcast_to(constant, view.shape)
     samples = ordered.reshape(net.batch, channels, height, width)
     if not np.array_equal(samples, np.broadcast_to(samples[0], samples.shape)):
         raise Refused("a constant may not differ between the samples of a batch")

@@ -47,42 +47,46 @@ def evaluate(node: OnnxNode, inputs: Arrays) -> list[Array]:
 
 
 def _output_elements(node: OnnxNode, inputs: Arrays) -> int:
-    """An upper bound on the elements of one output, from the operands alone."""
-    sizes = [value.size for value in inputs if value is not None]
-    special = OUTPUT_ELEMENTS.get(node.op)
+    """An upper bound on the elements of all outputs, from the operands alone."""
+    given = [value for value in inputs if value is not None]
+    total = sum(value.size for value in given)
     try:
-        if special is not None:
-            return special(*inputs)
-        shapes = [value.shape for value in inputs if value is not None]
-        return max(sum(sizes), prod(np.broadcast_shapes(*shapes)))
-    except (ValueError, TypeError, AttributeError, ZeroDivisionError, OverflowError):
-        return sum(sizes)  # not broadcastable: either no elementwise operation, or an error ahead
+        if node.op in GROWING:
+            return GROWING[node.op](node, *inputs)
+        return max(total, prod(np.broadcast_shapes(*(value.shape for value in given))))
+    except (ValueError, TypeError, AttributeError, ArithmeticError, IndexError):
+        return (
+            total  # no elementwise operation, or operands that the evaluation will complain about
+        )
 
 
-def _shape_elements(shape: Array | None, *_: object) -> int:
-    return prod(int(d) for d in np.ravel(shape)) if shape is not None else 0
+def _filled(_: OnnxNode, shape: Array) -> int:
+    return prod(int(d) for d in shape.ravel())
 
 
-def _expanded(data: Array, shape: Array, *_: object) -> int:
-    wanted = [max(1, int(d)) for d in shape.ravel()]
-    return prod(wanted) * data.size
+def _expanded(_: OnnxNode, data: Array, shape: Array) -> int:
+    wanted = [int(d) for d in shape.ravel()]
+    own = [1] * (len(wanted) - data.ndim) + list(data.shape)
+    wanted = [1] * (data.ndim - len(wanted)) + wanted
+    return prod(max(a, b) for a, b in zip(own, wanted, strict=True))
 
 
-def _tiled(data: Array, repeats: Array, *_: object) -> int:
+def _tiled(_: OnnxNode, data: Array, repeats: Array) -> int:
     return data.size * prod(int(r) for r in repeats.ravel())
 
 
-def _counted(start: Array, limit: Array, delta: Array) -> int:
+def _counted(_: OnnxNode, start: Array, limit: Array, delta: Array) -> int:
     return max(0, ceil((float(limit.item()) - float(start.item())) / float(delta.item())))
 
 
-def _gathered(data: Array, indices: Array, *_: object) -> int:
-    return data.size * max(1, indices.size) if data.ndim > 1 else indices.size
+def _gathered(node: OnnxNode, data: Array, indices: Array) -> int:
+    length: int = data.shape[node.integer("axis", 0)]
+    return data.size // length * indices.size
 
 
 # Operators whose output can outgrow all of their inputs together, other than by broadcasting.
-OUTPUT_ELEMENTS: dict[str, Callable[..., int]] = {
-    "ConstantOfShape": _shape_elements,
+GROWING: dict[str, Callable[..., int]] = {
+    "ConstantOfShape": _filled,
     "Expand": _expanded,
     "Tile": _tiled,
     "Range": _counted,
@@ -132,10 +136,12 @@ def import_pad(_: Network, node: OnnxNode) -> Sequence[Value]:
     padded_shape = tuple(s + b + e for s, (b, e) in zip(view.shape, widths, strict=True))
     guard_size(padded_shape, "its output")
     constant = node.constant(2)
+    if constant is not None and constant.size > 1:
+        raise Refused("the padding value must be a scalar", f"shape {list(constant.shape)}")
     value = (
         float(constant.item())
         if constant is not None and constant.size
-        else node.attribute("value", 0.0)
+        else node.number("value", 0.0)
     )
     grows = any(w > 0 for pair in widths for w in pair)
     if mode == "constant" and value != 0 and grows:

@@ -43,14 +43,14 @@ def import_gemm(net: Network, node: OnnxNode) -> Sequence[Value]:
     view, weight = node.view(0), node.weights(1, "B")
     if weight.ndim != 2 or view.index.ndim != 2 or weight.size == 0:
         raise Refused("A and B must be matrices", f"{list(view.shape)} and {list(weight.shape)}")
-    if node.attribute("transA", 0):
+    if node.integer("transA", 0):
         view = View(view.source, view.index.T)
-    if not node.attribute("transB", 0):
+    if not node.integer("transB", 0):
         weight = weight.T
-    weight = weight * node.attribute("alpha", 1.0)
+    weight = weight * node.number("alpha", 1.0)
     bias = None
     if node.input(2) is not None:
-        bias = _row(net, len(weight), node.weights(2, "C")) * node.attribute("beta", 1.0)
+        bias = _row(net, len(weight), node.weights(2, "C")) * node.number("beta", 1.0)
     return [dense(net, node, view, weight, bias)]
 
 

@@ -45,7 +45,7 @@ def import_concat(net: Network, node: OnnxNode) -> Sequence[Value]:
     operands = [node.input(k) for k in range(len(node.inputs))]
     views = [v for v in operands if isinstance(v, View)]
     rank = views[0].index.ndim
-    axis = node.attribute("axis", 1)
+    axis = node.integer("axis", 1)
     if not -rank <= axis < rank:
         raise Refused(f"axis must be within the {rank} axes of its input", axis)
     pieces: list[View | Index] = [

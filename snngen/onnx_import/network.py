@@ -38,7 +38,7 @@ class Network:
     input_demands: list[Index] = field(default_factory=list)
     # What Affine and Relu nodes read: they follow any rearrangement of the input.
     _pointwise: dict[str, str] = field(default_factory=dict)
-    _selects: dict[tuple[str, Shape, bytes], str] = field(default_factory=dict)
+    _selects: dict[tuple[str, bytes, bytes, bytes], str] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
         """`name`, or `name` with the first free number behind it."""
@@ -103,10 +103,11 @@ class Network:
                 "export the model with a batch of 1",
             )
         first: Index = index[0]
-        shifted = np.where(
-            first < 0, -1, first + size * np.arange(self.batch).reshape(-1, *[1] * first.ndim)
+        apart = first.max(initial=-1) < size and all(
+            np.array_equal(other, np.where(first < 0, -1, first + b * size))
+            for b, other in enumerate(index)
         )
-        if first.max(initial=-1) >= size or not np.array_equal(index, shifted):
+        if not apart:
             raise Refused(
                 "samples of a batch may not be mixed",
                 f"a tensor of shape {list(index.shape)} with the batch inside another axis",
@@ -120,7 +121,9 @@ class Network:
         Raises Refused where `want` is no selection per axis.
         """
         shape = self.shapes[source]
-        if want.shape == shape and np.array_equal(want.ravel(), np.arange(want.size)):
+        if want.shape == shape and np.array_equal(
+            want.ravel(), np.arange(want.size, dtype=np.int32)
+        ):
             return source
         select = separate(want, shape)
         if select is None:
@@ -132,7 +135,12 @@ class Network:
                 "only a selection per axis (slice, crop, pad, flip, shuffle) can precede this "
                 "operator; a dense layer takes any order",
             )
-        key = (source, select.shape(shape), want.tobytes())
+        key = (
+            source,
+            select.channels.tobytes(),
+            select.rows.tobytes(),
+            select.columns.tobytes(),
+        )
         if key not in self._selects:
             self._selects[key] = self.add(f"{name}_select", select, (source,))
         return self._selects[key]

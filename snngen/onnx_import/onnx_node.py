@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -37,17 +38,42 @@ class OnnxNode:
     def place(self) -> str:
         return f"node '{self.name}' ({self.op})"
 
-    def attribute(self, name: str, default: Any = None) -> Any:
-        """The attribute's value as Python scalar, bytes, list or TensorProto, or `default`."""
+    def attribute(self, name: str, kind: int) -> Any:
+        """The attribute's value, or None; raises Refused where it is not of `kind`, one of
+        onnx.AttributeProto's INT, INTS, FLOAT, ...
+        """
         for attribute in self.proto.attribute:
             if attribute.name == name:
+                if attribute.type != kind:
+                    names = onnx.AttributeProto.AttributeType
+                    raise Refused(
+                        f"the attribute {name} must be of type {names.Name(kind)}",
+                        names.Name(attribute.type),
+                    )
                 return onnx.helper.get_attribute_value(attribute)
-        return default
+        return None
+
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        value = self.attribute(name, onnx.AttributeProto.INT)
+        return default if value is None else int(value)
+
+    def number(self, name: str, default: float) -> float:
+        """A float attribute; raises Refused for NaN."""
+        value = self.attribute(name, onnx.AttributeProto.FLOAT)
+        if value is not None and isnan(value):
+            raise Refused(f"the attribute {name} must be a number", "NaN")
+        return default if value is None else float(value)
 
     def text(self, name: str, default: str) -> str:
         """A string attribute."""
-        value = self.attribute(name)
+        value = self.attribute(name, onnx.AttributeProto.STRING)
         return default if value is None else bytes(value).decode(errors="replace")
+
+    def integer_list(self, name: str) -> list[int] | None:
+        """An attribute that is a list of integers; None where it is omitted."""
+        value = self.attribute(name, onnx.AttributeProto.INTS)
+        return None if value is None else [int(v) for v in value]
 
     def input(self, k: int) -> Value | None:
         return self.inputs[k] if k < len(self.inputs) else None
@@ -87,10 +113,8 @@ class OnnxNode:
 
     def integers_of(self, attribute: str, k: int) -> list[int] | None:
         """What early opsets hold in an attribute and later ones in input `k`."""
-        from_attribute = self.attribute(attribute)
-        if from_attribute is not None:
-            return [int(v) for v in from_attribute]
-        return self.integers(k)
+        from_attribute = self.integer_list(attribute)
+        return self.integers(k) if from_attribute is None else from_attribute
 
     def weights(self, k: int, what: str) -> Floats:
         """Input `k` as finite float64 numbers, which must be there."""

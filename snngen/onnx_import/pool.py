@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.onnx_import.conv import Sliding, read_image, read_window
+from snngen.onnx_import.conv import Sliding, guard_window, read_image, read_window
 from snngen.onnx_import.linear import dense
 from snngen.onnx_import.network import Network
 from snngen.onnx_import.onnx_node import OnnxNode
@@ -34,10 +35,10 @@ def import_average_pool(net: Network, node: OnnxNode) -> Sequence[Value]:
     sliding = _with_ceil(node, declared)
     window, (_, height, width) = sliding.window, sliding.shape
     inside = np.ones((height, width), np.int64)
-    if node.attribute("count_include_pad", 0):
+    if node.integer("count_include_pad", 0):
         inside = declared.window.pad(inside, 1)
-        overhang = [a - b for a, b in zip(window.pads, declared.window.pads, strict=True)]
-        window_on_padded = replace(window, pads=tuple(overhang))  # type: ignore[arg-type]
+        bottom, right = (window.pads[k] - declared.window.pads[k] for k in (2, 3))
+        window_on_padded = replace(window, pads=(0, 0, bottom, right))
     else:
         window_on_padded = window
     try:
@@ -46,6 +47,13 @@ def import_average_pool(net: Network, node: OnnxNode) -> Sequence[Value]:
         raise Refused("the window does not fit", error) from None
     if counts.min() < 1:
         raise Refused("a window lies wholly on padding", f"pads {list(window.pads)}")
+    sizes = [int(c) for c in np.unique(counts)]
+    if lcm(*sizes) >= 2**31:
+        raise Refused(
+            "its windows have too many different sizes for integer arithmetic",
+            f"{len(sizes)} sizes from {sizes[0]} to {sizes[-1]}",
+            "count the padding (count_include_pad=True), or use less of it",
+        )
     name = net.add(node.name, SumPool.average(window, counts), (sliding.source,))
     return [net.view(name, sliding.output(net.shapes[name]))]
 
@@ -54,7 +62,7 @@ def _with_ceil(node: OnnxNode, sliding: Sliding) -> Sliding:
     """Under ceil_mode, with the pads extended at the end so that a last, partial window fits; but
     only if that window starts on the input or on the padding before it.
     """
-    if not node.attribute("ceil_mode", 0):
+    if not node.integer("ceil_mode", 0):
         return sliding
     window = sliding.window
     pads = list(window.pads)
@@ -65,7 +73,9 @@ def _with_ceil(node: OnnxNode, sliding: Sliding) -> Sliding:
         if steps * stride >= size + begin:
             steps -= 1
         pads[2 + axis] = max(end, steps * stride + extent - size - begin)
-    return replace(sliding, window=replace(window, pads=tuple(pads)))  # type: ignore[arg-type]
+    window = replace(window, pads=(pads[0], pads[1], pads[2], pads[3]))
+    guard_window(window, sliding.shape)
+    return replace(sliding, window=window)
 
 
 def import_global_average(net: Network, node: OnnxNode) -> Sequence[Value]:
@@ -94,7 +104,7 @@ def import_reduce(net: Network, node: OnnxNode) -> Sequence[Value]:
     rank = view.index.ndim
     axes = node.integers_of("axes", 1)
     if not axes:
-        if node.attribute("noop_with_empty_axes", 0):
+        if node.integer("noop_with_empty_axes", 0):
             return [view]
         axes = list(range(rank))
     if not all(-rank <= a < rank for a in axes):
@@ -106,7 +116,7 @@ def import_reduce(net: Network, node: OnnxNode) -> Sequence[Value]:
             raise Refused("the batch cannot be reduced", f"axes {axes}")
         reduced.discard(0)
     per_sample_axes = {a - 1 for a in reduced}
-    keep = node.attribute("keepdims", 1)
+    keep = node.integer("keepdims", 1)
     kept_shape = tuple(1 if a in per_sample_axes else s for a, s in enumerate(index.shape))
     if not per_sample_axes:
         result = view

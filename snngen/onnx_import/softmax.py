@@ -20,7 +20,7 @@ def import_softmax(net: Network, node: OnnxNode) -> Sequence[Value]:
             "a spiking network compares sums; leave the normalisation to what reads its output",
         )
     rank = view.index.ndim
-    axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
+    axis = node.integer("axis", -1 if node.opset >= 13 else 1)
     if not -rank <= axis < rank:
         raise Refused(f"axis must be within the {rank} axes of its input", axis)
     axis %= rank

@@ -75,25 +75,37 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     }
 )
 
+_ACTIVATIONS = """
+    Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Sigmoid Softplus Softsign
+    Swish Tanh ThresholdedRelu
+"""
+_QUANTISERS = "BinaryQuant BipolarQuant DequantizeLinear Quant QuantizeLinear Trunc"
+_INTEGER_LAYERS = "ConvInteger DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul"
+_ROUNDING = "Ceil Floor Round"
+_NORMALISATIONS = """
+    GroupNormalization InstanceNormalization LayerNormalization LpNormalization LRN
+    MeanVarianceNormalization RMSNormalization
+"""
 _HINTS = {
-    "a spiking neuron computes a ReLU: replace it by ReLU or Clip(0, max) and fine-tune": """
-        Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Sigmoid Softplus Softsign
-        Swish Tanh ThresholdedRelu""",
-    "recurrent layers have no spiking form here; use convolutions over time": """
-        GRU LSTM RNN Loop Scan""",
-    "export the float model; snngen quantises by itself": """
-        BinaryQuant BipolarQuant ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger
-        QLinearConv QLinearMatMul Quant QuantizeLinear Trunc""",
-    "this looks like a quantised activation written out: export the model with a plain ReLU or "
-    "Clip(0, max) in its place": """
-        Ceil Floor Mod Round""",
-    "normalising by statistics of the input has no spiking form; use BatchNormalization": """
-        GroupNormalization InstanceNormalization LayerNormalization LpNormalization LRN
-        MeanVarianceNormalization RMSNormalization""",
-    "export the model without control flow": "If",
-    "if it is a ReLU, export it as Relu": "Max",
+    _ACTIVATIONS: "a spiking neuron computes a ReLU: replace it by ReLU or Clip(0, max) and "
+    "fine-tune",
+    _QUANTISERS: "export the float model; snngen quantises by itself",
+    _INTEGER_LAYERS: "export the float model; snngen quantises by itself",
+    _ROUNDING: "this looks like a quantised activation written out: export the model with a plain "
+    "ReLU or Clip(0, max) in its place",
+    _NORMALISATIONS: "normalising by statistics of the input has no spiking form; use "
+    "BatchNormalization",
+    "GRU LSTM RNN Loop Scan": "recurrent layers have no spiking form here; use convolutions over "
+    "time",
+    "If": "export the model without control flow",
+    "Max": "if it is a ReLU, export it as Relu",
 }
 HINTS: Mapping[str, str] = MappingProxyType(
-    {operator: hint for hint, operators in _HINTS.items() for operator in operators.split()}
+    {operator: hint for operators, hint in _HINTS.items() for operator in operators.split()}
 )
 """The way out for operators that are not imported."""
+
+SHAPE_PRESERVING = frozenset(
+    " ".join((_ACTIVATIONS, _QUANTISERS, _ROUNDING, _NORMALISATIONS)).split()
+)
+"""Operators that are not imported, but whose output has the shape of their first input."""

@@ -19,7 +19,7 @@ from snngen.ops.window import Array
 
 Index = NDArray[np.int32]
 
-MAX_ELEMENTS = 2**25  # of one tensor: far beyond any network for a microcontroller
+MAX_ELEMENTS = 2**24  # of one tensor: far beyond any network for a microcontroller
 
 
 class Refused(Exception):  # noqa: N818 - a verdict that the caller turns into a Problem
@@ -63,7 +63,9 @@ def guard_size(shape: tuple[int, ...], what: str = "a tensor") -> None:
         count *= int(dim)
     if count > MAX_ELEMENTS:
         raise Refused(
-            f"{what} may have at most {MAX_ELEMENTS} elements", f"{count} in {list(shape)}"
+            f"{what} may have at most {MAX_ELEMENTS} elements",
+            f"{count} in {list(shape)}",
+            "export the model with a batch of 1, or for a smaller input",
         )
 
 

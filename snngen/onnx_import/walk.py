@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -16,7 +15,7 @@ from snngen.onnx_import.network import INPUT, Network
 from snngen.onnx_import.onnx_node import OnnxNode
 from snngen.onnx_import.plan import Plan, is_standard, label, place
 from snngen.onnx_import.reader import to_array
-from snngen.onnx_import.table import HINTS, IMPORTERS
+from snngen.onnx_import.table import HINTS, IMPORTERS, SHAPE_PRESERVING
 from snngen.onnx_import.values import (
     MAX_ELEMENTS,
     Index,
@@ -79,7 +78,7 @@ class Walk:
                 _guard_live(values, outputs)
             except Refused as refused:
                 net.problems.append(refused.at(place(proto)))
-                outputs = [self._stand_in(net, name) for name in proto.output]
+                outputs = [_stand_in(net, name, proto, values) for name in proto.output]
             for name, value in zip(proto.output, outputs, strict=False):
                 if name in read:
                     values[name] = value
@@ -90,7 +89,8 @@ class Walk:
 
     def _output(self, net: Network, values: dict[str, Value]) -> Value:
         try:
-            return self._value(values, self.plan.output) or Unknown()
+            value = self._value(values, self.plan.output)
+            return Unknown() if value is None else value
         except Refused as refused:
             net.problems.append(refused.at("the output"))
             return Unknown()
@@ -105,44 +105,22 @@ class Walk:
             values[name] = to_array(self.plan.initializers[name], self.plan.base_dir)
         return values[name]
 
-    def _stand_in(self, net: Network, name: str) -> Value:
-        shape = self._inferred_shapes.get(name)
-        try:
-            return Unknown() if shape is None else net.stand_in(name, shape)
-        except Refused:
-            return Unknown()
 
-    @cached_property
-    def _inferred_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """What ONNX's shape inference says, for tensors whose producer was refused."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self.plan.proto)
-        for tensor in model.graph.initializer:
-            if prod(tensor.dims) > 1024:  # weights; shapes are computed from small tensors
-                tensor.ClearField("raw_data")
-                tensor.ClearField("float_data")
-        for value in model.graph.input:
-            if value.name == self.plan.input.name:
-                dims = (self.batch, *self.arrangement.model_shape)
-                value.CopyFrom(
-                    onnx.helper.make_tensor_value_info(
-                        value.name, value.type.tensor_type.elem_type, dims
-                    )
-                )
-        del model.graph.value_info[:]
-        standard = [node for node in model.graph.node if is_standard(node)]
-        del model.graph.node[:]
-        model.graph.node.extend(standard)  # one unknown domain would end the inference
-        try:
-            inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        except Exception:  # best effort, and C++: a damaged graph may raise anything
-            return {}
-        shapes = {}
-        for value in (*inferred.graph.value_info, *inferred.graph.output):
-            dims = value.type.tensor_type.shape.dim
-            if value.type.tensor_type.HasField("shape") and all(d.dim_value > 0 for d in dims):
-                shapes[value.name] = tuple(int(d.dim_value) for d in dims)
-        return shapes
+def _stand_in(net: Network, name: str, proto: onnx.NodeProto, values: dict[str, Value]) -> Value:
+    """What the refused node's output is taken for, so that those behind it can be checked.
+
+    ONNX's own shape inference would know more shapes, but it is native code that a damaged model
+    can make abort.
+    """
+    source = values.get(proto.input[0]) if proto.input else None
+    if proto.op_type not in SHAPE_PRESERVING or source is None:
+        return Unknown()
+    if not isinstance(source, View):
+        return source
+    try:
+        return net.stand_in(name, source.shape)
+    except Refused:
+        return Unknown()
 
 
 def import_node(net: Network, node: OnnxNode) -> Sequence[Value]:
@@ -184,16 +162,17 @@ def import_node(net: Network, node: OnnxNode) -> Sequence[Value]:
 
 
 def _constant(node: OnnxNode) -> Array:
-    tensor = node.attribute("value")
+    kinds = onnx.AttributeProto
+    tensor = node.attribute("value", kinds.TENSOR)
     if tensor is not None:
         return to_array(tensor, None)
-    for name, dtype in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
+    for name, kind, dtype in (
+        ("value_float", kinds.FLOAT, np.float32),
+        ("value_floats", kinds.FLOATS, np.float32),
+        ("value_int", kinds.INT, np.int64),
+        ("value_ints", kinds.INTS, np.int64),
     ):
-        value = node.attribute(name)
+        value = node.attribute(name, kind)
         if value is not None:
             return np.array(value, dtype)
     raise Refused("a constant must be a dense tensor of numbers")
@@ -201,11 +180,13 @@ def _constant(node: OnnxNode) -> Array:
 
 def _shape(node: OnnxNode) -> Array:
     value = node.input(0)
-    assert isinstance(value, View | np.ndarray)
+    if not isinstance(value, View | np.ndarray):
+        raise Refused("it has no input")
     shape = value.shape
     if node.op == "Size":
         return np.array(prod(shape), np.int64)
-    return np.array(shape[node.attribute("start", 0) : node.attribute("end")], np.int64)
+    start, end = node.integer("start", 0), node.integer("end", len(shape))
+    return np.array(shape[start:end], np.int64)
 
 
 def _guard_live(values: dict[str, Value], outputs: Sequence[Value]) -> None:

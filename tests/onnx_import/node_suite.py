@@ -23,9 +23,10 @@ from onnx.backend.test.loader import load_model_tests
 
 from snngen.errors import ModelError
 from snngen.fold import fold
-from snngen.graph import Graph, forward
+from snngen.graph import Graph
 from snngen.onnx_import import IMPORTERS, import_model
 from snngen.onnx_import.evaluate import import_movement, import_pad
+from tests.onnx_import.build import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "operator-support.md"
 LARGEST_IDENTITY = 4096
@@ -76,7 +77,7 @@ def judge(case: TestCase) -> Outcome:
                     graph = import_model(model, name=case.name)
                 except ModelError as error:
                     problem = error.problems[0]
-                    refusal = refusal or ": ".join(filter(None, (problem.rule, problem.found)))
+                    refusal = refusal or problem.rule
                     continue
                 refusal = ""
                 wrong += _differences(op, graph, x, expected)
@@ -96,17 +97,6 @@ def _array(value: object) -> np.ndarray | None:
     if isinstance(value, onnx.TensorProto):
         return numpy_helper.to_array(value)
     return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None
-
-
-def run(graph: Graph, x: np.ndarray) -> np.ndarray:
-    """The graph's outputs (N, elements in the model's order) for a tensor as the model takes it."""
-    c, h, w = graph.input.shape
-    if graph.input.layout == "CHW":
-        canonical = x.reshape(len(x), c, h, w)
-    else:
-        canonical = x.reshape(len(x), h, w, c).transpose(0, 3, 1, 2)
-    y = forward(graph, canonical.astype(np.float64))[graph.output]
-    return (y if graph.output_layout == "CHW" else y.transpose(0, 2, 3, 1)).reshape(len(x), -1)
 
 
 def _differences(op: str, graph: Graph, x: np.ndarray, expected: np.ndarray) -> Iterator[str]:
@@ -260,10 +250,13 @@ def page(outcomes: list[Outcome]) -> str:
         lines.append(f"| {op} | {f'{passed} of {len(group)}' if group else 'no node tests'} |")
     lines += ["", "## Refused node tests", ""]
     for op in sorted(IMPORTERS):
-        refused = [o for o in by_op.get(op, []) if not o.passed]
-        if refused:
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for o in by_op.get(op, []):
+            if not o.passed:
+                reasons[o.wrong or o.refusal].append(f"`{o.name}`")
+        if reasons:
             lines += [f"### {op}", ""]
-            lines += [f"- `{o.name}`: {o.wrong or o.refusal}" for o in refused]
+            lines += [f"- {reason}: {', '.join(names)}" for reason, names in reasons.items()]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

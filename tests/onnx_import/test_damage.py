@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +229,25 @@ def test_huge_views_are_never_made() -> None:
     assert "at most" in refused(proto)[0].rule
 
 
+def test_the_largest_model_stays_below_a_gibibyte() -> None:
+    pytest.importorskip("resource", reason="memory is measured with getrusage")
+    script = """
+import resource
+from onnx import helper
+from snngen.onnx_import import import_model
+from tests.onnx_import.build import model
+nodes = [("Relu", "x", "a"), ("Neg", "a", "b"), ("Relu", "b", "y")]
+nodes = [helper.make_node(op, [i], [o]) for op, i, o in nodes]
+import_model(model(nodes, [1, 16, 1024, 1024]), name="t")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 2**20  # KiB
+
+
 def test_tensors_that_lie_about_their_size() -> None:
     for dims in ([2**40, 4], [-3, 4], [3, 5]):
         proto = dense()
@@ -303,3 +324,55 @@ def test_control_flow_and_sparse_tensors() -> None:
     )
     nodes = [node("Constant", [], ["c"], "k", sparse_value=sparse), node("Add", ["x", "c"], ["y"])]
     assert "dense tensor" in refused(model(nodes, ["N", 4]))[0].rule
+
+
+@pytest.mark.parametrize(
+    ("attributes", "match"),
+    [
+        ({"kernel_shape": 2}, "must be of type INTS"),
+        ({"kernel_shape": [2]}, "the kernel must have 2 dimensions"),
+        ({"kernel_shape": [2, 2], "strides": [0, 1]}, "at least 1"),
+        ({"kernel_shape": [2, 2], "strides": [1]}, "strides and dilations need 2"),
+        ({"kernel_shape": [2, 2], "strides": [2**62, 1], "ceil_mode": 1}, "strides may be at most"),
+        ({"kernel_shape": [2, 2], "pads": [0, 0, 2**31, 0]}, "at most"),
+        ({"kernel_shape": [2, 2], "pads": [0, 0, -1, 0]}, "at least 0"),
+        ({"kernel_shape": [9, 9]}, "does not fit"),
+        ({"kernel_shape": [2, 2], "pads": [2, 0, 0, 0]}, "wholly on padding"),
+        ({"kernel_shape": [2, 2], "auto_pad": "SOME"}, "auto_pad must be"),
+        ({"kernel_shape": [2, 2], "ceil_mode": "yes"}, "must be of type INT"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_bad_windows(operator: str, attributes: dict[str, object], match: str) -> None:
+    proto = model([node(operator, ["x"], ["y"], "p", **attributes)], ["N", 2, 6, 6])
+    (problem,) = refused(proto)
+    assert problem.where == f"node 'p' ({operator})"
+    assert match in f"{problem.rule} {problem.found}"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        node("Shape", [], ["y"], "n"),
+        node("Reshape", ["x", "four"], ["y"], "n"),
+        node("Slice", ["x", "four", "four"], ["y"], "n"),
+        node("Gather", ["x", "four"], ["y"], "n", axis=7),
+        node("Transpose", ["x"], ["y"], "n", perm=[0, 0]),
+        node("Concat", ["x", "x"], ["y"], "n", axis=9),
+        node("Pad", ["x", "four", "pair"], ["y"], "n"),
+        node("Softmax", ["x"], ["y"], "n", axis=[1]),
+        node("Gemm", ["x", "four"], ["y"], "n", alpha=float("nan")),
+        node("Mul", ["x", "x"], ["y"], "n"),
+        node("Div", ["x", "zero"], ["y"], "n"),
+    ],
+    ids=lambda broken: broken.op_type,
+)
+def test_bad_operands(broken: onnx.NodeProto) -> None:
+    constants = {
+        "four": np.array([0, 4, 0, 0]),
+        "pair": np.ones(2, np.float32),
+        "zero": np.zeros(1, np.float32),
+    }
+    nodes = [broken, node("Add", ["y", "x"], ["z"])]
+    (problem,) = refused(model(nodes, ["N", 4], constants, output="z"))
+    assert problem.where == f"node 'n' ({broken.op_type})"
