@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 .PHONY: help demo test check bench clean
 
 help:
-	@echo "make demo    train-free tour: convert, emit, compile, verify, evaluate"
+	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
 	@echo "make test    everything that must hold, on all cores"
 	@echo "make check   format, lint and types"
 	@echo "make bench   the long sweeps"
@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/snngen demo
 
 test: $(READY) check
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -296,6 +296,10 @@ CASES: dict[str, Case] = {
     "npz-names": Case(npz(z=np.zeros(1)), WITH_NPZ, "'x' or 'images'"),
     "npz-object": Case(npz(x=np.array([Hostile()])), WITH_NPZ, "array of numbers"),
     "npz-bomb": Case(zip_bomb, WITH_NPZ, "larger than"),
+    "labels-beyond-outputs": Case(
+        both(snn(), npz(x=np.zeros((2, 6, 6), np.uint8), y=np.array([3, 4]))),
+        ["evaluate", "n.snn", "--data", "a.npz"], "labels must be 0..3",
+    ),
     "npy-pickle": Case(
         data_file("a.npy", pickle.dumps(Hostile())), [*CONVERT, "--data", "a.npy"], "not a .npy"
     ),

@@ -16,6 +16,7 @@ from tests.broken_inputs import CASES, bit_flips
 
 CHECKOUT = Path(__file__).parents[1]
 GIB = 2**30
+pytestmark = pytest.mark.xdist_group("broken_inputs")  # one worker prepares, and tries all
 
 
 @pytest.fixture(scope="module")

@@ -208,6 +208,27 @@ def test_message(header: object, arrays: bytes, message: str) -> None:
         fixed_file.loads(rebuilt(header, arrays), "test")
 
 
+POOL = {"kind": "MaxPool", "window": HEADER["layers"][0]["synapses"][0]["op"]["window"]}
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"pads": [10**9] * 4, "kernel": [10**9, 10**9]},
+        {"pads": [2000] * 4, "kernel": [3000, 3000]},
+        {"pads": [10**6] * 4, "dilation": [10**6, 10**6]},
+        {"pads": [1, 0, 0, 0], "kernel": [10**12, 1]},
+    ],
+    ids=str,
+)
+def test_no_window_costs_memory_or_time(window: dict) -> None:
+    pool = {**POOL, "window": {**POOL["window"], **window}}
+    with pytest.raises(FileError, match=r"positions|taps|does not fit"):
+        fixed_file.loads(
+            rebuilt(replaced(("layers", 1, "synapses", 0, "op"), pool), ARRAYS), "test"
+        )
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

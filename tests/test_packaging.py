@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("packaging")  # one worker prepares, and tries all
 
 
 def run(*command: str | Path, cwd: Path) -> str:

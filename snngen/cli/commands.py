@@ -15,12 +15,12 @@ from snngen.cli.demo import run_demo
 from snngen.cli.options import Conversion, input_shape, shared, size
 from snngen.cli.stages import (
     evaluation_calibration,
+    labelled_images,
     obtain,
     over_limits,
     read_emitted,
     verification_images,
 )
-from snngen.data import load as load_samples
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import evaluate as evaluate_network
 from snngen.files import write_tree
@@ -159,7 +159,7 @@ def evaluate(
     calibrate = conversion.calibrate or (evaluation_calibration(data) if is_model else None)
     obtained = obtain(model, conversion, calibrate=calibrate)
     net = obtained.net
-    samples = load_samples(data, net.input.shape, limit=limit)
+    samples = labelled_images(data, limit, net)
     with progress("evaluating", len(samples.images)) as heard:
         found = evaluate_network(
             net, samples.images, samples.labels, ann=obtained.ann, progress=heard

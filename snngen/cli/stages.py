@@ -14,7 +14,7 @@ from snngen.cli.options import Conversion
 from snngen.convert import METHODS
 from snngen.convert.options import check_options
 from snngen.data.published import is_name
-from snngen.errors import ConversionError, FileError, Problem
+from snngen.errors import ConversionError, DataError, FileError, Problem
 from snngen.evaluate import Ann
 from snngen.files import read_file
 from snngen.fixed import FixedNet
@@ -88,6 +88,16 @@ def evaluation_calibration(source: str) -> str:
             )
         )
     return source
+
+
+def labelled_images(source: str, limit: int | None, net: FixedNet) -> data.Samples:
+    """The images to evaluate on; DataError where a label names no output of `net`."""
+    samples = data.load(source, net.input.shape, limit=limit)
+    outputs = int(np.prod(net.layers[-1].shape))
+    if samples.labels is not None and samples.labels.max() >= outputs:
+        rule = f"labels must be 0..{outputs - 1}, one per output of the network"
+        raise DataError(Problem(source, rule, str(samples.labels.max())))
+    return samples
 
 
 def verification_images(source: str | None, limit: int | None, shape: Shape) -> data.Bytes:
