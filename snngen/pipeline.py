@@ -15,10 +15,14 @@ from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
 from snngen.fixed import FixedNet
 from snngen.fold import fold
-from snngen.graph import Graph
+from snngen.graph import Graph, shapes
 from snngen.onnx_import import load
+from snngen.ops import WEIGHTED
 from snngen.quantise import quantise
 from snngen.spiking import Preprocess
+
+CALIBRATION_MACS = 16 * 10**9
+LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,18 @@ def read_model(
 ) -> Graph:
     """The folded float CNN of an ONNX file; ModelError with every problem that it has."""
     return fold(load(path, input_shape=input_shape, output=output))
+
+
+def calibration_size(graph: Graph, options: Options) -> int:
+    """How many images to calibrate on where the user does not say: what a few seconds can
+    simulate.
+    """
+    known = shapes(graph)
+    macs = sum(
+        n.op.fan_in * int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, WEIGHTED)
+    )
+    affordable = CALIBRATION_MACS // max(1, macs * options.steps)
+    return min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
 
 
 def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) -> FixedNet:

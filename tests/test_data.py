@@ -343,3 +343,10 @@ def test_synthetic_images_are_the_same_every_time() -> None:
     assert images.shape == (4, 3, 8, 9) and images.dtype == np.uint8
     np.testing.assert_array_equal(images, data.synthetic((3, 8, 9), 4))
     assert images.std() > 20
+
+
+def test_a_network_that_reads_a_vector_takes_images_in_the_order_of_the_file(tmp_path) -> None:
+    values = np.arange(2 * 12, dtype=np.uint8).reshape(2, 1, 3, 4)
+    np.savez(tmp_path / "x.npz", x=values)
+    flat = data.load(str(tmp_path / "x.npz"), (12, 1, 1)).images
+    np.testing.assert_array_equal(flat[:, :, 0, 0], values.reshape(2, 12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def _canonical(values: NDArray[Any], shape: Shape, source: str) -> Bytes:
     orders = {"CHW": (c, h, w), "HWC": (h, w, c)}
     exact = [order for order, axes in orders.items() if axes == found]
     fitting = exact or [order for order in orders if _squeezed(orders[order]) == _squeezed(found)]
-    if c == 1 and found == (h * w,):
+    is_flat = len(found) == 1 or (h, w) == (1, 1)  # then the order is the file's own
+    if is_flat and prod(found) == c * h * w and (len(found) > 1 or c == 1):
         fitting = ["CHW"]
     if not fitting:
         rule = f"the network reads {c}x{h}x{w} (channels, height, width)"

@@ -1,0 +1,152 @@
+"""Networks trained by others, from ONNX to verified C, on whole test sets.
+
+    python bench/given_networks.py [NAME ...]
+
+For each network: the float import against onnxruntime, the CNN's accuracy, that of its spiking
+network with int8 weights as `if` (T = 16) and `level` (N = 15), and the emitted C against the
+golden model: outputs and spike counts on every test image, every spike and membrane at every
+timestep on 100. Options are snngen's defaults, calibration is on training images. Needs SNNGEN_DATA
+and SNNGEN_MODELS. Writes bench/results/given_networks.json and docs/benchmarks/given_networks.md;
+with names, only prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from snngen.convert import Options
+from snngen.data import load
+from snngen.evaluate import Ann, evaluate
+from snngen.pipeline import Normalisation, build, calibration_size, read_model
+from snngen.verify import verify
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench/results/given_networks.json"
+TABLE = ROOT / "docs/benchmarks/given_networks.md"
+TRACED = 100
+
+HEADER = f"""# Networks trained by others
+
+Printed by `python bench/given_networks.py`; the top of that file says what is measured. Accuracy
+in % on all 10,000 test images, int8 weights, default options. *Import*: the largest difference from
+onnxruntime, relative to the range of the outputs. *C = golden*: outputs and spike counts on all
+images, every spike and membrane at every timestep on the first {TRACED}.
+
+| network | import | CNN | `if` T=16 | loss | `level` N=15 | loss | C = golden |
+|---|---|---|---|---|---|---|---|"""
+
+# file, data set, normalisation, published top-1 on the whole test set
+NETWORKS = {
+    "lenet_ref": ("mnist/lenet_ref.onnx", "mnist", Normalisation(), 99.05),
+    "mnist-8": ("mnist/mnist-8.onnx", "mnist", Normalisation(), 98.9),
+    "mnist-net_256x2": ("mnist/vnn21_mnist-net_256x2.onnx", "mnist", Normalisation(), 98.08),
+    "Convnet_avgpool": ("mnist/vnn21_Convnet_avgpool.onnx", "mnist", Normalisation(), 97.95),
+    "pcelis_cnn_pool": ("mnist/pcelis_mnist_cnn_pool.onnx", "mnist", Normalisation(), 97.58),
+    "sinabs_mnist": ("mnist/sinabs_mnist.onnx", "mnist", Normalisation(1.0), 97.88),
+    "fyh620_lenet": (
+        "mnist/fyh620_lenet.onnx",
+        "mnist",
+        Normalisation(255.0, (0.1307,), (0.3081,)),
+        98.13,
+    ),
+    "edwin19_fashion": (
+        "fashion/edwin19_fashion_mnist.onnx",
+        "fashion_mnist",
+        Normalisation(),
+        90.15,
+    ),
+}
+
+
+def measure(name: str, models: Path) -> dict[str, object]:
+    file, dataset, normalisation, published = NETWORKS[name]
+    graph = read_model(models / file)
+    ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
+    test = load(dataset, graph.input.shape)
+    row: dict[str, object] = {
+        "network": name,
+        "published": published,
+        "onnxruntime": against_onnxruntime(ann, models / file, test.images),
+    }
+    for neuron in ("if", "level"):
+        options = Options(neuron=neuron)
+        count = calibration_size(graph, options)
+        training = load(dataset, graph.input.shape, split="train", limit=count)
+        net = build(ann, training.images, options)
+        found = evaluate(net, test.images, test.labels, ann=ann)
+        assert found.correct is not None and found.ann_correct is not None
+        row["cnn"] = found.ann_correct / found.images * 100
+        same = verify(net, test.images, full_trace_images=TRACED)
+        row[neuron] = {
+            "accuracy": int(found.correct[-1]) / found.images * 100,
+            "synops": found.synops,
+            "calibrated_on": count,
+            "verified": str(same),
+            "equal": same.is_equal,
+        }
+        print(name, neuron, row["cnn"], row[neuron], flush=True)
+    return row
+
+
+def against_onnxruntime(ann: Ann, file: Path, images: np.ndarray) -> float:
+    """The largest difference of any output on any image, relative to the range of the outputs."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0]
+    shape = ann.graph.input.model_shape
+    values = ann.preprocess.apply(images)
+    if ann.graph.input.layout == "HWC":
+        values = values.transpose(0, 2, 3, 1)
+    wanted = []
+    for k in range(0, len(values), 1 if source.shape[0] == 1 else 500):
+        part = values[k : k + (1 if source.shape[0] == 1 else 500)].reshape(-1, *shape)
+        wanted.append(session.run(None, {source.name: part})[0])
+    want, got = np.concatenate(wanted), ann.outputs(images)
+    want = unsoftmaxed(want, got)
+    return float(np.abs(want - got).max() / np.ptp(want))
+
+
+def unsoftmaxed(want: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Where the model ends in (log-)softmax, which snngen drops: its logits, up to a constant per
+    image.
+    """
+    sums = want.sum(1)
+    if np.allclose(sums, 1, atol=1e-3):
+        want = np.log(np.maximum(want, 1e-30))
+    elif not np.allclose(np.exp(want).sum(1), 1, atol=1e-3):
+        return want
+    return want + (got - want).max(1, keepdims=True)
+
+
+def table(rows: list[dict]) -> str:
+    lines = [HEADER]
+    for row in rows:
+        spikes, level = row["if"], row["level"]
+        equal = "yes" if spikes["equal"] and level["equal"] else "NO"
+        numbers = [row["cnn"]]
+        for accuracy in (spikes["accuracy"], level["accuracy"]):
+            numbers += [accuracy, row["cnn"] - accuracy]
+        cells = [row["network"], f"{row['onnxruntime']:.1e}", *(f"{x:.2f}" for x in numbers), equal]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    models = Path(os.environ["SNNGEN_MODELS"])
+    names = sys.argv[1:] or list(NETWORKS)
+    rows = [measure(name, models) for name in names]
+    print(table(rows))
+    if not sys.argv[1:]:
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        TABLE.write_text(table(rows))
+
+
+if __name__ == "__main__":
+    main()
