@@ -299,11 +299,14 @@ class _Drawing:
 
 
 def spiking_showcase(layout: Layout = "CHW") -> FixedNet:
-    """IF neurons with every option, every operator, a residual sum; busy at every layer."""
+    """IF neurons with every option, a residual sum, every kind of wiring; busy at every layer.
+
+    The smallest arena runs its first layers at once and the others time by time.
+    """
     rng = np.random.default_rng(7)
     table = rng.integers(0, 60, (2, 256)).astype(np.int16)
     given = FixedInput((2, 6, 6), layout, table, np.ones(2), np.zeros(2))
-    builder = Builder(given, 6)
+    builder = Builder(given, 12)
     same = Window((3, 3), pads=(1, 1, 1, 1))
     half = Window((3, 3), (2, 2), (1, 1, 1, 1))
 

@@ -12,13 +12,13 @@
 #include "snn_row.h"
 #include "snn_window.h"
 
-/* One position: where it is, and what it has received, [tap][channel], followed by one row for what
- * it sends. */
+/* One position: where it is, and three arrays of scratch. */
 typedef struct {
     uint16_t y, x;
     size_t row;
-    int32_t *received;
-    int32_t *sent;
+    int32_t *sent;     /* [channel]: what it sends at this timestep */
+    int32_t *passed;   /* [channel]: what it has sent in all */
+    int32_t *received; /* [tap][channel]: running counts; those of padding stay 0, unused */
 } position;
 
 static uint16_t tap_count(const snn_window *window)
@@ -41,27 +41,28 @@ static const unsigned char *tap_row(const snn_synapse *synapse, const unsigned c
     return plane + snn_row_offset(synapse->source, (uint16_t)iy, (uint16_t)ix);
 }
 
-/* The largest running count of channel `c`. */
-static int32_t largest(const snn_synapse *synapse, const unsigned char *plane, const position *at,
-                       uint16_t taps, uint16_t c)
+/* The largest running count of each channel. */
+static void largest_counts(int32_t *to, const snn_synapse *synapse, const unsigned char *plane,
+                           const position *at, uint16_t taps)
 {
-    int32_t best = INT32_MIN;
+    bool first = true;
     for (uint16_t tap = 0; tap < taps; ++tap) {
-        const int32_t count = at->received[(size_t)tap * synapse->channels + c];
-        if (count > best && tap_row(synapse, plane, at, tap) != NULL) {
-            best = count;
+        const int32_t *counts = at->received + (size_t)tap * synapse->channels;
+        if (tap_row(synapse, plane, at, tap) == NULL) {
+            continue;
         }
+        for (uint16_t c = 0; c < synapse->channels; ++c) {
+            if (first || counts[c] > to[c]) {
+                to[c] = counts[c];
+            }
+        }
+        first = false;
     }
-    return best;
 }
 
-/* One timestep: sent = the largest count afterwards less the largest count before. */
 static void step(const snn_synapse *synapse, const unsigned char *plane, const position *at,
                  uint16_t taps)
 {
-    for (uint16_t c = 0; c < synapse->channels; ++c) {
-        at->sent[c] = largest(synapse, plane, at, taps, c);
-    }
     for (uint16_t tap = 0; tap < taps; ++tap) {
         const unsigned char *row = tap_row(synapse, plane, at, tap);
         if (row != NULL) {
@@ -69,8 +70,10 @@ static void step(const snn_synapse *synapse, const unsigned char *plane, const p
                         synapse->channels);
         }
     }
+    largest_counts(at->sent, synapse, plane, at, taps);
     for (uint16_t c = 0; c < synapse->channels; ++c) {
-        at->sent[c] = largest(synapse, plane, at, taps, c) - at->sent[c];
+        at->sent[c] -= at->passed[c];
+        at->passed[c] += at->sent[c];
     }
 }
 
@@ -82,10 +85,13 @@ static void pool_row(const snn_layer *layer, const snn_call *call, const positio
 
     if (call->begin == 0) {
         memset(at->received, 0, counts * sizeof *at->received);
+        memset(at->passed, 0, synapse->channels * sizeof *at->passed);
     } else {
         snn_get_row(at->received,
                     call->arena + layer->membrane->offset + at->row * layer->membrane->row_bytes,
                     layer->membrane->type, counts);
+        largest_counts(at->passed, synapse, snn_plane(call->arena, synapse->source, call->begin), at,
+                       taps);
     }
     for (uint16_t t = call->begin; t < call->end; ++t) {
         step(synapse, snn_plane(call->arena, synapse->source, t), at, taps);
@@ -104,7 +110,8 @@ void snn_max_pool_counts(const snn_layer *layer, const snn_call *call)
     position at;
     at.row = 0;
     at.sent = (int32_t *)(void *)(call->arena + layer->scratch);
-    at.received = at.sent + layer->output->channels;
+    at.passed = at.sent + layer->output->channels;
+    at.received = at.passed + layer->output->channels;
     for (at.y = 0; at.y < layer->output->height; ++at.y) {
         for (at.x = 0; at.x < layer->output->width; ++at.x) {
             pool_row(layer, call, &at);

@@ -133,7 +133,7 @@ def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
     """Rows of 32-bit integers, as snn_gather.c and snn_max_pool_counts.c divide them."""
     channels = layer.shape[0]
     if counts_maxima(net, layer):
-        return channels * (1 + layer.synapses[0].op.fan_in)
+        return channels * (2 + layer.synapses[0].op.fan_in)
     rows = 1 + (layer.neuron is not None) + (constant_synapses(net, layer) > 0)
     return channels * (rows + takes_back(layer))
 

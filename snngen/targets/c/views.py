@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, MaxPool, Op, Scale, Select, SumPool, Window
 from snngen.spiking import INPUT
+from snngen.targets.c.limits import check_sizes
 from snngen.targets.c.schedule import (
     Key,
     Plan,
@@ -33,7 +33,6 @@ from snngen.targets.c.storage import (
     weights_in_order,
 )
 
-LARGEST = 2**15 - 1  # indices of channels, rows and columns are int16_t in the runtime
 LINE = 96
 
 
@@ -176,35 +175,6 @@ def model_view(net: FixedNet, plan: Plan) -> ModelView:
     """
     check_sizes(net)
     return _Views(net, plan).model()
-
-
-def check_sizes(net: FixedNet) -> None:
-    """Every dimension, and the number of outputs, must fit 15 bits; timesteps 16."""
-    problems = []
-    shapes = [("the input", net.input.shape)]
-    shapes += [(f"layer '{layer.name}'", layer.shape) for layer in net.layers]
-    for where, shape in shapes:
-        if max(shape) > LARGEST:
-            problems.append(_too_large(where, "every dimension", shape))
-    outputs = net.layers[-1].shape
-    if int(np.prod(outputs)) > LARGEST:
-        problems.append(_too_large("the output", "the number of outputs", outputs))
-    for layer in net.layers:
-        for synapse in layer.synapses:
-            if isinstance(synapse.op, Conv | SumPool | MaxPool):
-                window = synapse.op.window
-                sizes = (*window.kernel, *window.stride, *window.dilation, *window.pads)
-                taps = synapse.op.fan_in * layer.shape[0]
-                if max(sizes) > LARGEST or (isinstance(synapse.op, MaxPool) and taps > LARGEST):
-                    problems.append(_too_large(f"layer '{layer.name}'", "the window", sizes))
-    if net.timesteps > 2 * LARGEST:
-        problems.append(_too_large("the network", "timesteps", net.timesteps))
-    if problems:
-        raise ConversionError(*problems)
-
-
-def _too_large(where: str, what: str, found: object) -> Problem:
-    return Problem(where, f"{what} must be at most {LARGEST} for the C target", str(found))
 
 
 @dataclass

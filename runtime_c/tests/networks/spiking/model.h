@@ -1,6 +1,6 @@
 /* model.h - the spiking network 'spiking_showcase', converted by snngen 0.1.0 (drawn).
  *
- * Network 2fa49f187596deb1929a532e9f4cf6bb0fc81541dc196c4c3e761fc1ddd42623.
+ * Network 87166f98cb5ad96bf9ce037672e12607ca9e7152edaaa91c481cba6d52ca9649.
  * Generated: change the network and emit again, rather than this file. */
 #ifndef MODEL_H
 #define MODEL_H
@@ -11,11 +11,11 @@
 extern "C" {
 #endif
 
-#define MODEL_DIGEST "2fa49f187596deb1929a532e9f4cf6bb0fc81541dc196c4c3e761fc1ddd42623"
-#define MODEL_ARENA_BYTES 900ul
+#define MODEL_DIGEST "87166f98cb5ad96bf9ce037672e12607ca9e7152edaaa91c481cba6d52ca9649"
+#define MODEL_ARENA_BYTES 1584ul
 #define MODEL_INPUT_BYTES 72ul /* CHW of 2x6x6 (CxHxW) */
 #define MODEL_OUTPUTS 5
-#define MODEL_TIMESTEPS 6
+#define MODEL_TIMESTEPS 12
 
 /* An arena as a variable:  static model_arena arena;  model_run(&arena, sizeof arena, ...); */
 typedef union model_arena {
