@@ -72,21 +72,31 @@ void snn_add_products(int32_t *current, const void *row, uint8_t type, size_t co
     }
 }
 
+#define LANES 8 /* a constant number of turns, which compilers make into vectors or unroll */
+
+/* current[o] += value * weights[o], for the usual 8-bit weights */
+static inline void add_narrow(int32_t *restrict current, uint16_t outputs,
+                              const int8_t *restrict weights, int32_t value)
+{
+    while (outputs >= LANES) {
+        for (uint16_t lane = 0; lane < LANES; ++lane) {
+            current[lane] += value * weights[lane];
+        }
+        current += LANES;
+        weights += LANES;
+        outputs = (uint16_t)(outputs - LANES);
+    }
+    for (uint16_t o = 0; o < outputs; ++o) {
+        current[o] += value * weights[o];
+    }
+}
+
 /* current[o] += value * weights[at + o] */
-static inline void add_weights(int32_t *restrict current, uint16_t outputs,
-                               const snn_array *weights, size_t at, int32_t value)
+static inline void add_weights(int32_t *current, uint16_t outputs, const snn_array *weights,
+                               size_t at, int32_t value)
 {
     if (weights->type == SNN_I8) {
-        const int8_t *restrict w = (const int8_t *)weights->data + at;
-        if (value == 1) {
-            for (uint16_t o = 0; o < outputs; ++o) {
-                current[o] += w[o];
-            }
-        } else {
-            for (uint16_t o = 0; o < outputs; ++o) {
-                current[o] += value * w[o];
-            }
-        }
+        add_narrow(current, outputs, (const int8_t *)weights->data + at, value);
     } else {
         for (uint16_t o = 0; o < outputs; ++o) {
             current[o] += value * snn_at(weights, at + o);
