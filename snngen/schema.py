@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 KIND = "kind"
 
@@ -44,7 +45,7 @@ def decode(hint: Any, tree: Any, where: str) -> Any:
         return _expect(tree, type(tree) is str and tree in choices, f"one of {choices}", where)
     if origin is tuple:
         return _decode_tuple(get_args(hint), tree, where)
-    if origin is np.ndarray:
+    if origin in (np.ndarray, get_origin(NDArray[Any])):
         return _decode_array(hint, tree, where)
     if hint is str:
         return _expect(tree, type(tree) is str and _is_text(tree), "text", where)
@@ -118,7 +119,8 @@ def _decode_tuple(items: tuple[Any, ...], tree: Any, where: str) -> tuple[Any, .
 
 def _decode_array(hint: Any, tree: Any, where: str) -> Any:
     """An array in the dtype of its hint; one without a dtype of its own holds integers, int64."""
-    (scalar,) = get_args(get_args(hint)[1])
+    # NDArray[T] is ndarray[..., dtype[T]], or where NumPy defines it as a type alias, itself
+    (scalar,) = get_args(get_args(hint)[1]) if get_origin(hint) is np.ndarray else get_args(hint)
     dtype = np.dtype(np.int64 if scalar is Any else scalar)
     is_array = isinstance(tree, np.ndarray) and (tree.dtype.kind == "f") == (dtype.kind == "f")
     _expect(tree, is_array, f"an array of {dtype}", where)

@@ -201,7 +201,7 @@ def test_missing_and_unknown_fields_are_named() -> None:
         (replaced(("layers", 0, "neuron", "max_spikes"), 0), ARRAYS, "max_spikes below 1"),
         (replaced(("layers", 0, "neuron", "max_spikes"), 2**31 - 1), ARRAYS, "not proven"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_message(header: object, arrays: bytes, message: str) -> None:
     with pytest.raises(FileError, match=message):
