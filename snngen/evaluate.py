@@ -16,7 +16,7 @@ from snngen.neurons import IF, Level
 from snngen.ops import WEIGHTED
 from snngen.parallel import over_batch
 from snngen.simulate import Simulation, stream
-from snngen.spiking import INPUT, Preprocess
+from snngen.spiking import Preprocess
 
 BATCH = 64  # images simulated at once; results do not depend on it
 
@@ -77,6 +77,7 @@ def evaluate(
     """Run `net` over `images` (N, C, H, W) in constant memory; `progress` hears how many images are
     done.
     """
+    spiking = carrying_spikes(net)
     tally = np.zeros((2, net.timesteps), np.int64)
     ann_correct, done = 0, 0
     sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
@@ -96,7 +97,7 @@ def evaluate(
         tally[0] if labels is not None else None,
         tally[1] if ann is not None else None,
         ann_correct if ann is not None and labels is not None else None,
-        tuple(_activity(net, layer, sent, done) for layer in net.layers),
+        tuple(_activity(net, layer, sent, done, spiking) for layer in net.layers),
     )
 
 
@@ -132,14 +133,18 @@ def _add_counts(sent: dict[str, NDArray[np.int64]], result: Simulation) -> None:
 
 
 def _activity(
-    net: FixedNet, layer: FixedLayer, sent: dict[str, NDArray[np.int64]], images: int
+    net: FixedNet,
+    layer: FixedLayer,
+    sent: dict[str, NDArray[np.int64]],
+    images: int,
+    spiking: frozenset[str],
 ) -> LayerActivity:
     synops, macs = 0, 0
     for synapse in layer.synapses:
         if not isinstance(synapse.op, WEIGHTED):
             continue
         fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
-        if carries_spikes(net, synapse.source):
+        if synapse.source in spiking:
             synops += int((sent[synapse.source] * fan_out).sum())
         else:
             macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
@@ -157,13 +162,13 @@ def _activity(
     )
 
 
-def carries_spikes(net: FixedNet, source: str) -> bool:
-    """Whether what `source` sends is spikes, counts of them or sums of those: not pixels, not
-    graded currents.
+def carrying_spikes(net: FixedNet) -> frozenset[str]:
+    """The layers that send spikes, counts of them or sums of those: not pixels, not graded
+    currents.
     """
-    if source == INPUT:
-        return False
-    layer = net[source]
-    if layer.neuron is not None:
-        return True
-    return layer.is_wiring and all(carries_spikes(net, s.source) for s in layer.synapses)
+    found: set[str] = set()
+    for layer in net.layers:
+        passes_on = layer.is_wiring and all(s.source in found for s in layer.synapses)
+        if layer.neuron is not None or passes_on:
+            found.add(layer.name)
+    return frozenset(found)

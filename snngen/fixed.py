@@ -81,9 +81,15 @@ class FixedNet:
     output_scale: float
     method: str
     _index: dict[str, FixedLayer] = field(init=False, repr=False)
+    _constant: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {layer.name: layer for layer in self.layers})
+        constant = {INPUT}
+        for layer in self.layers:
+            if layer.neuron is None and all(s.source in constant for s in layer.synapses):
+                constant.add(layer.name)
+        object.__setattr__(self, "_constant", frozenset(constant))
 
     def __getitem__(self, name: str) -> FixedLayer:
         return self._index[name]
@@ -98,7 +104,4 @@ class FixedNet:
         """Whether `source` sends the same value at every timestep: the directly coded input, and
         wiring of it.
         """
-        if source == INPUT:
-            return True
-        layer = self[source]
-        return layer.neuron is None and all(self.is_constant(s.source) for s in layer.synapses)
+        return source in self._constant

@@ -25,6 +25,7 @@ ORDER = [
     {"targets"},
     {"evaluate", "verify"},
     {"pipeline"},
+    {"compare"},
     {"cli"},
     {"__main__"},
 ]

@@ -21,6 +21,7 @@ from snngen.cli.stages import (
     read_emitted,
     verification_images,
 )
+from snngen.compare import compare
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import evaluate as evaluate_network
 from snngen.files import write_tree
@@ -84,9 +85,13 @@ def convert(
     """Convert a model to an integer spiking network in one .snn file."""
     if out.suffix != ".snn":
         raise ConversionError(Problem("option -o", "must name a file that ends in .snn", str(out)))
-    net = obtain(model, conversion).net
-    fixed_file.save(net, out)
-    say(*summaries.network_lines(net))
+    obtained = obtain(model, conversion)
+    if obtained.ann is None or obtained.calibration is None:
+        raise ConversionError(Problem(str(model), "is converted already", hint="give the model"))
+    fixed_file.save(obtained.net, out)
+    bits = 8 if conversion.bits is None else conversion.bits
+    forms = compare(obtained.ann, obtained.net, obtained.calibration, conversion.options, bits)
+    say(*summaries.network_lines(obtained.net), "", *summaries.form_lines(forms))
 
 
 @app.command()

@@ -50,9 +50,12 @@ class Conversion:
     calibrate: Annotated[
         str | None, typer.Option(help="images that thresholds are balanced on, training images")
     ] = None
-    samples: Annotated[int | None, typer.Option(help="of the calibration images; default 128")] = (
-        None
-    )
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="of the calibration images; by default what a few seconds can simulate, 16 to 256"
+        ),
+    ] = None
     scale: Annotated[
         float | None, typer.Option(help="the model sees (byte / scale - mean) / std; default 255")
     ] = None

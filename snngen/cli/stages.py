@@ -19,11 +19,10 @@ from snngen.evaluate import Ann
 from snngen.files import read_file
 from snngen.fixed import FixedNet
 from snngen.ops import Shape
-from snngen.pipeline import build, read_model
+from snngen.pipeline import build, calibration_size, read_model
 from snngen.targets.c.budget import Budget
 
 SUFFIX = ".snn"
-CALIBRATION_SAMPLES = 128
 SYNTHETIC_SAMPLES = 32
 MAX_EMITTED_BYTES = 2**26
 MANIFEST = "snngen.json"
@@ -31,10 +30,13 @@ MANIFEST = "snngen.json"
 
 @dataclass(frozen=True, eq=False)
 class Obtained:
-    """A network, and the CNN that it was made of where the user named one."""
+    """A network, and where the user named a model: the CNN that it was made of and the images that
+    it was calibrated on.
+    """
 
     net: FixedNet
     ann: Ann | None
+    calibration: data.Bytes | None
 
 
 def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Obtained:
@@ -46,20 +48,18 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
         if conversion.given:
             rule = "applies to a model; this network is converted already"
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
-        return Obtained(fixed_file.load(path), None)
+        return Obtained(fixed_file.load(path), None, None)
     options, normalisation = conversion.options, conversion.normalisation
     check_options(options, tuple(METHODS))  # before anything takes time
     graph = read_model(path, input_shape=conversion.shape, output=conversion.output)
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
-    images = _calibration_images(
-        conversion.calibrate or calibrate, conversion.samples, graph.input.shape
-    )
+    count = calibration_size(graph, options) if conversion.samples is None else conversion.samples
+    images = _calibration_images(conversion.calibrate or calibrate, count, graph.input.shape)
     bits = 8 if conversion.bits is None else conversion.bits
-    return Obtained(build(ann, images, options, bits), ann)
+    return Obtained(build(ann, images, options, bits), ann, images)
 
 
-def _calibration_images(source: str | None, samples: int | None, shape: Shape) -> data.Bytes:
-    count = CALIBRATION_SAMPLES if samples is None else samples
+def _calibration_images(source: str | None, count: int, shape: Shape) -> data.Bytes:
     if source is not None:
         return data.load(source, shape, split="train", limit=count).images
     if count < 1:

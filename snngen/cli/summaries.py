@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from snngen.check import CheckReport
 from snngen.cli.console import table
+from snngen.compare import Form
 from snngen.errors import printable
 from snngen.evaluate import Evaluation
 from snngen.fixed import FixedNet
@@ -61,6 +62,23 @@ def network_lines(net: FixedNet) -> list[str]:
     ]
     headers = ("layer", "operators", "neuron", "output", "current from", "to")
     return [network_line(net), "", *table(headers, rows)]
+
+
+def form_lines(forms: tuple[Form, Form]) -> list[str]:
+    """The form that was chosen beside the other one."""
+    rows = [
+        (
+            f"{form.neuron}, {form.steps}",
+            f"{100 * form.agreement:.1f} %",
+            round(form.synops),
+            form.macs,
+            form.const_bytes,
+            form.arena_bytes,
+        )
+        for form in forms
+    ]
+    headers = ("form", "CNN's class", "synops", "MACs", "flash", "RAM")
+    return ["on the calibration images, this form first:", *table(headers, rows)]
 
 
 def budget_lines(budget: Budget) -> list[str]:

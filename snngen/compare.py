@@ -1,0 +1,64 @@
+"""The same CNN as spikes over time and as counts: what each form would cost, and what it keeps of
+the CNN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.convert import Options
+from snngen.evaluate import Ann, evaluate
+from snngen.fixed import FixedNet
+from snngen.pipeline import build, calibration_size
+from snngen.targets import TARGETS
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of a network, its means over the calibration images.
+
+    `agreement`: images that get the CNN's class. `synops`, `macs` per image as `snngen.evaluate`
+    counts them. `const_bytes`, `arena_bytes`: flash of its constants and RAM of its C.
+    """
+
+    neuron: str
+    steps: str
+    agreement: float
+    synops: float
+    macs: int
+    const_bytes: int
+    arena_bytes: int
+
+
+def compare(
+    ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options, bits: int
+) -> tuple[Form, Form]:
+    """`net`, which `options` made of `ann`, and its other form; on at most as many of `images` as
+    are affordable.
+    """
+    other = replace(options, neuron="level" if options.neuron == "if" else "if")
+    few = min(calibration_size(ann.graph, o) for o in (options, other))
+    seen = images[:: max(1, -(-len(images) // few))]
+    return (
+        _form(ann, net, seen, options),
+        _form(ann, build(ann, seen, other, bits), seen, other),
+    )
+
+
+def _form(ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options) -> Form:
+    found = evaluate(net, images, ann=ann)
+    assert found.agreement is not None
+    budget = TARGETS["c"].budget(net)
+    steps = f"T={options.timesteps}" if options.neuron == "if" else f"N={options.levels}"
+    return Form(
+        options.neuron,
+        steps,
+        int(found.agreement[-1]) / found.images,
+        found.synops,
+        found.macs,
+        budget.const_bytes,
+        budget.arena_bytes,
+    )
