@@ -105,16 +105,23 @@ def test_threshold_is_the_largest_current_of_real_spikes() -> None:
     assert np.all(literal.layers[0].amplitude == 1)
 
 
-def test_dense_layers_and_layer_max_have_one_threshold() -> None:
+def test_thresholds_per_channel_per_layer_and_as_published() -> None:
     g = graphs.lenet()
     ann, images = graphs.ann(g), graphs.images(g, 8)
-    by_channel = convert(g, ann.preprocess, images, Options("channel-max", percentile=100))
-    by_layer = convert(g, ann.preprocess, images, Options("layer-max", percentile=100))
-    threshold = {p.name: p.neuron.threshold for p in by_channel.layers if isinstance(p.neuron, IF)}
-    assert len(np.unique(threshold["conv1"])) > 1 and len(np.unique(threshold["fc1"])) == 1
-    assert all(
-        len(np.unique(p.neuron.threshold)) == 1 for p in by_layer.layers if isinstance(p.neuron, IF)
-    )
+
+    def unique_thresholds(**options: object) -> dict[str, int]:
+        made = convert(g, ann.preprocess, images, Options(percentile=100, **options))
+        return {
+            p.name: len(np.unique(p.neuron.threshold))
+            for p in made.layers
+            if isinstance(p.neuron, IF)
+        }
+
+    by_channel = unique_thresholds(method="channel-max")
+    assert by_channel["conv1"] > 1 and by_channel["fc1"] > 1
+    published = unique_thresholds(method="channel-max", scaling="literal")
+    assert published["conv1"] > 1 and published["fc1"] == 1
+    assert set(unique_thresholds(method="layer-max").values()) == {1}
 
 
 def test_a_silent_channel_does_not_always_fire() -> None:

@@ -1,17 +1,18 @@
-"""Threshold balancing (Nguyen, Viet and Lee 2022, Applied Sciences 12(11):5749): methods
-channel-max, layer-max.
+"""Threshold balancing (Nguyen, Viet and Lee 2022, Applied Sciences 12(11):5749): channel-max, layer-max.
 
 In the order of layers, with the thresholds of all earlier layers fixed and their real spikes
 propagated:
 
-    theta_l[c] = max over batch, t, h, w of I_l[c](t)         channel-max, and a scalar for dense
-    layers theta_l    = max over channels as well                    layer-max
+    theta_l[c] = max over batch, t, h, w of I_l[c](t)         channel-max
+    theta_l    = max over channels as well                    layer-max
 
 I is the input current, neither the membrane nor the ReLU. With `percentile` below 100 the maximum
-gives way to that percentile of max(I, 0). A spike of layer l stands for theta_l[c] ("consistent"
-scaling); the published code sends it as 1 ("literal"). Soft reset. For level neurons the same
-thresholds are cut into N equal steps, and what is propagated are the counts that those neurons
-really send.
+gives way to that percentile of max(I, 0). Soft reset. For level neurons the same thresholds are cut
+into N equal steps, and what is propagated are the counts that those neurons really send.
+
+"Consistent" scaling lets a spike of layer l stand for theta_l[c]. "Literal" scaling does as the
+published code does: a spike is sent as 1, and a dense layer has one threshold for all its neurons
+(docs/decisions/0007-thresholds.md).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from snngen.spiking import Floats, SpikingLayer
 def channel_max(
     populations: tuple[Population, ...], images: NDArray[np.floating], options: Options
 ) -> Converted:
-    """One threshold per channel of a convolution, one per dense layer."""
+    """One threshold per channel of a convolution and per neuron of a dense layer."""
     return _balance(populations, images, options, channelwise=True)
 
 
@@ -58,7 +59,8 @@ def _balance(
         neuron: IF | Level | None = None
         amplitude = np.ones(p.shape[0])
         if p.ceiling is not None:
-            per_channel = channelwise and p.shape[1:] != (1, 1)
+            dense = p.shape[1:] == (1, 1)
+            per_channel = channelwise and not (dense and options.scaling == "literal")
             threshold = balanced_threshold(current, percentile, per_channel)
             neuron, amplitude = make_neuron(np.minimum(threshold, p.ceiling), options)
             current = fire(neuron, current, options.steps)
