@@ -1,4 +1,6 @@
-"""Threshold balancing (Nguyen, Viet and Lee 2022, Applied Sciences 12(11):5749): channel-max, layer-max.
+"""Methods channel-max and layer-max: threshold balancing.
+
+Nguyen, Viet and Lee 2022, Applied Sciences 12(11):5749.
 
 In the order of layers, with the thresholds of all earlier layers fixed and their real spikes
 propagated:
