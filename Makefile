@@ -5,27 +5,34 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-peers clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
-	@echo "make test    everything that must hold, on all cores"
-	@echo "make check   format, lint and types"
-	@echo "make bench   the long sweeps"
+	@echo "make test    the tests, on all cores"
+	@echo "make check   format, lint, types and the tests"
+	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
+	@echo "make bench-peers   speed beside torch simulators, which it installs"
 
 demo: $(READY)
 	$(BIN)/snngen demo
 
-test: $(READY) check
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
+test: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 bench: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m bench.given_networks
+	$(BIN)/python -m bench.resnet20
+
+bench-peers: $(READY)
+	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3
+	$(BIN)/python -m bench.golden_vs_torch
 
 clean:
 	rm -rf $(VENV) build dist

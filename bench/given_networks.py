@@ -1,6 +1,6 @@
 """Networks trained by others, from ONNX to verified C, on whole test sets.
 
-    python bench/given_networks.py [NAME ...]
+    python -m bench.given_networks [NAME ...]
 
 For each network: the float import against onnxruntime, the CNN's accuracy, that of its spiking
 network with int8 weights as `if` (T = 16) and `level` (N = 15), and the emitted C against the
@@ -33,7 +33,7 @@ TRACED = 100
 
 HEADER = f"""# Networks trained by others
 
-Printed by `python bench/given_networks.py`; the top of that file says what is measured. Accuracy
+Printed by `python -m bench.given_networks`; the top of that file says what is measured. Accuracy
 in % on all 10,000 test images, int8 weights, default options. *Import*: the largest difference from
 onnxruntime, relative to the range of the outputs. *C = golden*: outputs and spike counts on all
 images, every spike and membrane at every timestep on the first {TRACED}.

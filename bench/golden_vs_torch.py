@@ -1,7 +1,7 @@
 """The fast golden model against torch simulators of the same network, timesteps and batch, on one
 machine in one run.
 
-    python bench/golden_vs_torch.py [IMAGES]
+    python -m bench.golden_vs_torch [IMAGES]
 
 The network is `lenet_ref` as snngen converts it: IF neurons, T = 16. SpikingJelly (multi-step) and
 sinabs get the same integer weights as float32, thresholds divided out because theirs are scalars,

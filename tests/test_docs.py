@@ -25,7 +25,7 @@ PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")])
 CLI = CHECKOUT / "docs" / "cli.md"
 BEGIN, END = "<!-- commands -->\n", "<!-- end -->\n"
 HEAD = ["| argument or option | meaning |", "|---|---|"]
-OTHER_TESTS = ("pip install", "make demo", "make test")  # test_packaging, and this very run
+OTHER_TESTS = ("pip install", "make demo", "make check")  # test_packaging, and this very run
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
