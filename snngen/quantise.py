@@ -22,7 +22,7 @@ from snngen.convert.propagate import wiring_amplitude
 from snngen.errors import BoundError, ConversionError, Problem
 from snngen.fixed import FixedInput, FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate, Level, Neuron
-from snngen.ops import WEIGHTED, Conv, Interval, Linear, Scale
+from snngen.ops import WEIGHTED, Conv, Interval, Linear, MaxPool, Scale, Select, SumPool
 from snngen.spiking import INPUT, Floats, SpikingLayer, SpikingNet, Synapse
 
 Ints = NDArray[np.int64]
@@ -54,7 +54,7 @@ def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
             problems += error.problems
             break  # later bounds rest on this one
         layers.append(done)
-        sent[layer.name] = _Sent(done.output, amplitude, np.zeros(layer.shape[0]))
+        sent[layer.name] = _Sent(done.output, amplitude, _residual(layer, sent))
         if isinstance(layer.neuron, Accumulate):
             output_scale = float(amplitude[0])
     if problems:
@@ -101,6 +101,18 @@ def _input(net: SpikingNet) -> tuple[FixedInput, Floats, Floats]:
         )
     fixed = FixedInput(net.input.shape, net.input.layout, table.astype(np.int16), gain, offset)
     return fixed, gain, offset + zero * gain
+
+
+def _residual(layer: SpikingLayer, sent: dict[str, _Sent]) -> Floats:
+    """What the layer's units leave out (C,): wiring passes it on, all else has absorbed it."""
+    total = np.zeros(layer.shape[0])
+    for synapse in layer.synapses:
+        match synapse.op:
+            case SumPool() | MaxPool():
+                total += sent[synapse.source].residual
+            case Select(channels):
+                total += np.where(channels >= 0, sent[synapse.source].residual[channels], 0.0)
+    return total
 
 
 def _layer(
@@ -183,8 +195,9 @@ def _scale(
             others = np.maximum(others, np.abs(op.weight) * (LARGEST_FACTOR / (2**15 - 1)))
     with np.errstate(divide="ignore"):
         scale = np.minimum((2 ** (bits - 1) - 1) / peak, LARGEST_FACTOR / others)
-    scale = np.where(np.isfinite(scale), scale, 1.0)
-    return np.full_like(scale, scale.min()) if isinstance(layer.neuron, Accumulate) else scale
+    if isinstance(layer.neuron, Accumulate):
+        scale = np.full_like(scale, scale.min())
+    return np.where(np.isfinite(scale), scale, 1.0)  # infinite where all numbers are 0
 
 
 def _per_channel(weight: NDArray[np.floating]) -> NDArray[np.floating]:
