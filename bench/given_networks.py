@@ -7,7 +7,7 @@ network with int8 weights as `if` (T = 16) and `level` (N = 15), and the emitted
 golden model: outputs and spike counts on every test image, every spike and membrane at every
 timestep on 100. Options are snngen's defaults, calibration is on training images. Needs SNNGEN_DATA
 and SNNGEN_MODELS. Writes bench/results/given_networks.json and docs/benchmarks/given_networks.md;
-with names, only prints.
+with names, only those rows are measured anew.
 """
 
 from __future__ import annotations
@@ -108,21 +108,20 @@ def against_onnxruntime(ann: Ann, file: Path, images: np.ndarray) -> float:
     for k in range(0, len(values), 1 if source.shape[0] == 1 else 500):
         part = values[k : k + (1 if source.shape[0] == 1 else 500)].reshape(-1, *shape)
         wanted.append(session.run(None, {source.name: part})[0])
-    want, got = np.concatenate(wanted), ann.outputs(images)
-    want = unsoftmaxed(want, got)
+    want = np.concatenate(wanted)
+    got = ended_like(want, ann.outputs(images))
     return float(np.abs(want - got).max() / np.ptp(want))
 
 
-def unsoftmaxed(want: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Where the model ends in (log-)softmax, which snngen drops: its logits, up to a constant per
-    image.
-    """
-    sums = want.sum(1)
-    if np.allclose(sums, 1, atol=1e-3):
-        want = np.log(np.maximum(want, 1e-30))
-    elif not np.allclose(np.exp(want).sum(1), 1, atol=1e-3):
-        return want
-    return want + (got - want).max(1, keepdims=True)
+def ended_like(want: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """`got` with the (log-)softmax that the model ends in, which snngen drops."""
+    shifted = got - got.max(1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    if np.allclose(want.sum(1), 1, atol=1e-3):
+        return np.exp(logs)
+    if np.allclose(np.exp(want).sum(1), 1, atol=1e-3):
+        return logs
+    return got
 
 
 def table(rows: list[dict]) -> str:
@@ -141,11 +140,12 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     models = Path(os.environ["SNNGEN_MODELS"])
     names = sys.argv[1:] or list(NETWORKS)
-    rows = [measure(name, models) for name in names]
-    print(table(rows))
-    if not sys.argv[1:]:
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-        TABLE.write_text(table(rows))
+    known = {row["network"]: row for row in json.loads(RESULTS.read_text())}
+    known |= {name: measure(name, models) for name in names}
+    rows = [known[name] for name in NETWORKS if name in known]
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    TABLE.write_text(table(rows))
+    print(TABLE.read_text())
 
 
 if __name__ == "__main__":

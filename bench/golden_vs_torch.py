@@ -8,7 +8,8 @@ sinabs get the same integer weights as float32, thresholds divided out because t
 all cores, and the first layer's current computed once and repeated, as the golden model does. Each
 engine simulates all MNIST test images, three rounds in turn; the ratio is of the fastest rounds.
 Classes at T must agree, up to ties that float rounding decides. Needs torch, spikingjelly, sinabs,
-SNNGEN_DATA and SNNGEN_MODELS. Writes bench/results/golden_vs_torch.json.
+SNNGEN_DATA and SNNGEN_MODELS. Writes bench/results/golden_vs_torch.json
+and docs/benchmarks/golden_vs_torch.md.
 """
 
 from __future__ import annotations
@@ -36,7 +37,17 @@ from snngen.ops import Conv, Linear, SumPool
 from snngen.pipeline import Normalisation, build, read_model
 from snngen.simulate import stream
 
-RESULTS = Path(__file__).parent / "results/golden_vs_torch.json"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench/results/golden_vs_torch.json"
+TABLE = ROOT / "docs/benchmarks/golden_vs_torch.md"
+HEADER = """# The golden model beside torch simulators
+
+Printed by `python -m bench.golden_vs_torch` (`make bench-peers`); the top of that file says what is
+measured: `lenet_ref`, T={T}, {images} MNIST images in batches of {batch}, {threads} threads, torch
+{torch}. The ratio is what to look at; images per second are those of one machine.
+
+| engine | images per second | golden is faster by | same class as golden |
+|---|---|---|---|"""
 ROUNDS = 3
 BATCH = 64
 
@@ -173,6 +184,16 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     if count is None:
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        TABLE.write_text(table(result))
+
+
+def table(result: dict) -> str:
+    lines = [HEADER.format(**result)]
+    for name, row in result["engines"].items():
+        same = f"{100 * row['same_class_as_golden']:.2f} %"
+        cells = [name, row["images_per_second"], row["golden_is_faster_by"], same]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
