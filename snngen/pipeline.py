@@ -21,7 +21,7 @@ from snngen.ops import WEIGHTED
 from snngen.quantise import quantise
 from snngen.spiking import Preprocess
 
-CALIBRATION_MACS = 12 * 10**9
+CALIBRATION_MACS = 10 * 10**9
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
 
 

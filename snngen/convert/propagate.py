@@ -86,10 +86,10 @@ def fire(neuron: IF | Level, current: Values, timesteps: int) -> Values:
     neurons to.
     """
     if isinstance(neuron, Level):
-        counts = np.zeros(current.shape, np.float32)
+        counts = np.zeros(current.shape, np.uint8)  # at most 255 levels, and bytes add fast
         for threshold in neuron.thresholds.T:
             counts += current >= threshold[:, None, None].astype(np.float32)
-        return counts
+        return counts.astype(np.float32)
     theta = neuron.threshold[:, None, None].astype(np.float32)
     v = np.broadcast_to(neuron.v_init[:, None, None].astype(np.float32), current.shape[1:]).copy()
     spikes = np.empty((timesteps, *v.shape), np.float32)
