@@ -334,7 +334,6 @@ CASES: dict[str, Case] = {
     "max-ram": Case(snn(), [*EMIT, "--max-ram", "foo"], "--max-ram"),
     "limit-0": Case(snn(), ["verify", "n.snn", "--limit", "0"], "at least 1"),
     "no-command": Case(lambda: None, ["transmogrify"], "transmogrify"),
-    "no-output-file": Case(valid, ["convert", "m.onnx"], "-o"),
     # the output
     "out-suffix": Case(valid, ["convert", "m.onnx", "-o", "n.txt"], "ends in .snn"),
     "out-is-folder": Case(both(valid, folder("n.snn")), CONVERT, "a folder"),

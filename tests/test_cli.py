@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -93,6 +94,28 @@ def test_the_same_model_gives_the_same_bytes(folder: Path, capsys) -> None:
     assert Path("a.snn").read_bytes() == Path("b.snn").read_bytes()
     for path in (p for p in Path("a").rglob("*") if p.is_file()):
         assert path.read_bytes() == (Path("b") / path.relative_to("a")).read_bytes()
+
+
+def test_with_nothing_else_given_the_c_compiles_and_passes_its_self_test(
+    folder: Path, capsys, require
+) -> None:
+    require("make")
+    code, out, err = said("emit --target c digits.onnx", capsys)
+    assert code == 0 and "files to digits_c" in out and err.startswith("warning: calibration: ")
+    done = subprocess.run(
+        ["make", "-C", "digits_c", "selftest"], capture_output=True, text=True, check=True
+    )
+    assert "selftest: PASS" in done.stderr
+
+
+def test_convert_shows_both_forms_and_names_its_file(folder: Path, capsys) -> None:
+    code, out, _ = said("convert digits.onnx --data digits.npz --neuron level", capsys)
+    assert code == 0 and Path("digits.snn").is_file()
+    first, second = out.splitlines()[-2:]
+    assert first.startswith("level, N=15 ") and second.startswith("if, T=16 ")
+    assert (
+        said("convert digits.snn -o twice.snn", capsys)[0] == 2 and not Path("twice.snn").exists()
+    )
 
 
 def test_a_model_without_images_is_warned_about(folder: Path, capsys) -> None:

@@ -79,10 +79,14 @@ def check(
 @shared
 def convert(
     model: Model,
-    out: Annotated[Path, typer.Option("--output-file", "-o", help="the .snn file to write")],
     conversion: Conversion,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output-file", "-o", help="the .snn file to write; default NAME.snn"),
+    ] = None,
 ) -> None:
     """Convert a model to an integer spiking network in one .snn file."""
+    out = Path(f"{model.stem}.snn") if out is None else out
     if out.suffix != ".snn":
         raise ConversionError(Problem("option -o", "must name a file that ends in .snn", str(out)))
     obtained = obtain(model, conversion)
@@ -98,8 +102,11 @@ def convert(
 @shared
 def emit(
     model: Network,
-    out: Annotated[Path, typer.Option("--output-folder", "-o", help="the folder to write")],
     conversion: Conversion,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output-folder", "-o", help="the folder to write; default NAME_TARGET"),
+    ] = None,
     target: TargetName = "c",
     prefix: Prefix = "model",
     schedule: Schedule = "smallest",
@@ -115,6 +122,7 @@ def emit(
     files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule)
     budget = TARGETS[chosen].budget(net, schedule=schedule)
     _enforce(budget, limits)
+    out = Path(f"{model.stem}_{chosen}") if out is None else out
     write_tree(out, files)
     say(summaries.network_line(net), f"wrote {len(files)} files to {out}")
     say(*summaries.budget_lines(budget))
