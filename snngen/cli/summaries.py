@@ -93,12 +93,13 @@ def budget_lines(budget: Budget) -> list[str]:
 
 
 def budget_table(budget: Budget) -> list[str]:
-    """The costs, layer by layer."""
+    """The costs in bytes, layer by layer; what lies in the arena at different times shares it."""
     rows = [
         (row.name, row.const_bytes, row.values_bytes, row.state_bytes, row.scratch_bytes, row.runs)
         for row in budget.layers
     ]
-    return table(("layer", "constants", "values", "state", "scratch", "runs"), rows)
+    headers = ("bytes", "constants", "values", "state", "scratch", "runs")
+    return table(headers, rows)
 
 
 def ram(budget: Budget) -> int:
@@ -125,6 +126,8 @@ def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[s
         f"per image: {found.synops:,.0f} synaptic operations (additions) and "
         f"{found.macs:,} multiply-accumulates of the input",
         *budget_lines(budget),
+        "",
+        *budget_table(budget),
     ]
 
 
