@@ -57,7 +57,7 @@ Engine = Callable[[np.ndarray], np.ndarray]  # bytes (N, C, H, W) -> classes (N,
 def golden(net: FixedNet) -> Engine:
     def run(images: np.ndarray) -> np.ndarray:
         batches = (images[k : k + BATCH] for k in range(0, len(images), BATCH))
-        return np.concatenate([result.classes[:, -1] for result in stream(net, batches)])
+        return np.concatenate([net.classes(r.outputs[:, -1]) for r in stream(net, batches)])
 
     return run
 

@@ -79,6 +79,9 @@ def prove(
         case IF():
             membrane = _membrane(neuron, current, timesteps)
             _fits(name, "the membrane", membrane)
+            if neuron.signed:
+                most = Interval.constant(np.array([neuron.max_spikes * timesteps]))
+                _fits(name, "the number of spikes sent", most)
             lowest = -1 if neuron.signed else 0
             return Bounds(
                 current,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert import Options
+from snngen.errors import BoundError
 from snngen.evaluate import Ann, evaluate
 from snngen.fixed import FixedNet
 from snngen.pipeline import build, calibration_size
@@ -35,17 +36,18 @@ class Form:
 
 def compare(
     ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options, bits: int
-) -> tuple[Form, Form]:
-    """`net`, which `options` made of `ann`, and its other form; on at most as many of `images` as
-    are affordable.
+) -> tuple[Form, Form | BoundError]:
+    """`net`, which `options` made of `ann`, and its other form, or why there is none; on at most as
+    many of `images` as are affordable.
     """
     other = replace(options, neuron="level" if options.neuron == "if" else "if")
     few = min(calibration_size(ann.graph, o) for o in (options, other))
     seen = images[:: max(1, -(-len(images) // few))]
-    return (
-        _form(ann, net, seen, options),
-        _form(ann, build(ann, seen, other, bits), seen, other),
-    )
+    chosen = _form(ann, net, seen, options)
+    try:
+        return chosen, _form(ann, build(ann, seen, other, bits), seen, other)
+    except BoundError as error:
+        return chosen, error
 
 
 def _form(ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options) -> Form:

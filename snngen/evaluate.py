@@ -5,15 +5,15 @@ images.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snngen.fixed import FixedLayer, FixedNet
-from snngen.graph import Graph, forward
+from snngen.graph import Graph, forward, in_layout, shapes
 from snngen.neurons import IF, Level
-from snngen.ops import WEIGHTED
+from snngen.ops import WEIGHTED, MaxPool, SumPool
 from snngen.parallel import over_batch
 from snngen.simulate import Simulation, stream
 from snngen.spiking import Preprocess
@@ -77,27 +77,28 @@ def evaluate(
     """Run `net` over `images` (N, C, H, W) in constant memory; `progress` hears how many images are
     done.
     """
-    spiking = carrying_spikes(net)
     tally = np.zeros((2, net.timesteps), np.int64)
     ann_correct, done = 0, 0
     sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
     for result in stream(net, _batches(images)):
         part = slice(done, done + len(result.outputs))
+        classes = net.classes(result.outputs)
         if labels is not None:
-            tally[0] += (result.classes == labels[part, None]).sum(0)
+            tally[0] += (classes == labels[part, None]).sum(0)
         if ann is not None:
             ann_classes = ann.classes(images[part])
-            tally[1] += (result.classes == ann_classes[:, None]).sum(0)
+            tally[1] += (classes == ann_classes[:, None]).sum(0)
             ann_correct += 0 if labels is None else int((ann_classes == labels[part]).sum())
         _add_counts(sent, result)
         done = part.stop
         progress(done)
+    arriving = spikes_passed_on(net, sent)
     return Evaluation(
         done,
         tally[0] if labels is not None else None,
         tally[1] if ann is not None else None,
         ann_correct if ann is not None and labels is not None else None,
-        tuple(_activity(net, layer, sent, done, spiking) for layer in net.layers),
+        tuple(_activity(net, layer, sent, arriving, done) for layer in net.layers),
     )
 
 
@@ -119,7 +120,10 @@ class Ann:
         return values.reshape(len(images), -1)
 
     def classes(self, images: Images) -> NDArray[np.int64]:
-        best: NDArray[np.int64] = self.outputs(images).argmax(1)
+        """The index of the largest output in the model's own order: (N,)."""
+        shape = shapes(self.graph)[self.graph.output]
+        ordered = in_layout(self.outputs(images), shape, self.graph.output_layout)
+        best: NDArray[np.int64] = ordered.argmax(1)
         return best
 
 
@@ -136,16 +140,16 @@ def _activity(
     net: FixedNet,
     layer: FixedLayer,
     sent: dict[str, NDArray[np.int64]],
+    arriving: dict[str, NDArray[np.int64]],
     images: int,
-    spiking: frozenset[str],
 ) -> LayerActivity:
     synops, macs = 0, 0
     for synapse in layer.synapses:
         if not isinstance(synapse.op, WEIGHTED):
             continue
         fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
-        if synapse.source in spiking:
-            synops += int((sent[synapse.source] * fan_out).sum())
+        if synapse.source in arriving:
+            synops += int((arriving[synapse.source] * fan_out).sum())
         else:
             macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
     neurons = int(np.prod(layer.shape))
@@ -162,13 +166,28 @@ def _activity(
     )
 
 
-def carrying_spikes(net: FixedNet) -> frozenset[str]:
-    """The layers that send spikes, counts of them or sums of those: not pixels, not graded
-    currents.
+def spikes_passed_on(
+    net: FixedNet, sent: dict[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.int64]]:
+    """How many spikes reach the readers of each layer, (C, H, W), given what the layers `sent`.
+
+    Layers that send pixels or graded currents are left out. Wiring passes spikes on; the factors by
+    which a pool brings unequal windows to one divisor make no more of them.
     """
-    found: set[str] = set()
+    passed: dict[str, NDArray[np.int64]] = {}
     for layer in net.layers:
-        passes_on = layer.is_wiring and all(s.source in found for s in layer.synapses)
-        if layer.neuron is not None or passes_on:
-            found.add(layer.name)
-    return frozenset(found)
+        sources = [s.source for s in layer.synapses]
+        if layer.neuron is not None:
+            passed[layer.name] = sent[layer.name]
+        elif layer.is_wiring and all(name in passed for name in sources):
+            passed[layer.name] = np.zeros(layer.shape, np.int64)
+            for synapse in layer.synapses:
+                match synapse.op:
+                    case MaxPool():
+                        passed[layer.name] += sent[layer.name]
+                    case SumPool() as pool:
+                        plain = replace(pool, multiplier=None)
+                        passed[layer.name] += plain.forward(passed[synapse.source][None])[0]
+                    case op:
+                        passed[layer.name] += op.forward(passed[synapse.source][None])[0]
+    return passed

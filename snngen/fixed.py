@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.graph import Layout
+from snngen.graph import Layout, in_layout
 from snngen.neurons import Neuron
 from snngen.ops import WEIGHTED, Interval, Shape
 from snngen.spiking import INPUT, Synapse
@@ -99,6 +99,13 @@ class FixedNet:
 
     def source_interval(self, source: str) -> Interval:
         return self.input.interval if source == INPUT else self[source].output
+
+    def classes(self, outputs: Ints) -> Ints:
+        """The index in the model's own order of the largest of `outputs` (..., K), which are
+        canonical; the lowest where several are equal: (...).
+        """
+        best: Ints = in_layout(outputs, self.layers[-1].shape, self.output_layout).argmax(-1)
+        return best
 
     def is_constant(self, source: str) -> bool:
         """Whether `source` sends the same value at every timestep: the directly coded input, and

@@ -27,8 +27,8 @@ def fold(graph: Graph) -> Graph:
     that no dense layer can absorb.
     """
     graph = drop_dead(graph)
-    while (simpler := _apply_first(graph)) is not None:
-        graph = drop_dead(simpler)
+    while (simpler := _apply_rules(graph)) is not graph:
+        graph = simpler
         check_graph(graph)
     problems = [
         Problem(
@@ -45,14 +45,21 @@ def fold(graph: Graph) -> Graph:
     return graph
 
 
-def _apply_first(graph: Graph) -> Graph | None:
-    known = shapes(graph)
+def _apply_rules(graph: Graph) -> Graph:
+    """One pass of every rule over all nodes; the same graph where none applies."""
     for rule in RULES:
-        for node in graph.nodes:
-            simpler = rule(graph, known, node)
-            if simpler is not None:
-                return simpler
-    return None
+        known, position = shapes(graph), 0
+        while position < len(graph.nodes):
+            simpler = rule(graph, known, graph.nodes[position])
+            if simpler is None:
+                position += 1
+            else:
+                graph = drop_dead(simpler)
+                known, position = (
+                    shapes(graph),
+                    max(0, position - 2),
+                )  # what came before may fit now
+    return graph
 
 
 def drop_dead(graph: Graph) -> Graph:

@@ -90,15 +90,29 @@ class Graph:
     output_layout: Layout = "CHW"
     notes: tuple[str, ...] = ()
     _index: dict[str, Node] = field(init=False, repr=False)
+    _readers: dict[str, list[Node]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {node.name: node for node in self.nodes})
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers.setdefault(name, []).append(node)
+        object.__setattr__(self, "_readers", readers)
 
     def __getitem__(self, name: str) -> Node:
         return self._index[name]
 
     def consumers(self, name: str) -> list[Node]:
-        return [node for node in self.nodes if name in node.inputs]
+        return self._readers.get(name, [])
+
+
+def in_layout(values: Array, shape: Shape, layout: Layout) -> Array:
+    """`values` (..., C * H * W) in canonical order, as the user's file or sensor orders them."""
+    if layout == "CHW":
+        return values
+    axes = np.moveaxis(values.reshape(*values.shape[:-1], *shape), -3, -1)
+    return axes.reshape(values.shape)
 
 
 def output_shape(op: GraphOp, sources: list[Shape]) -> Shape:
@@ -127,15 +141,13 @@ def shapes(graph: Graph) -> dict[str, Shape]:
 
 
 def check_graph(graph: Graph) -> None:
-    """Assert what every pass relies on: unique names, topological order, fitting shapes, finite
-    numbers.
-    """
+    """Assert what every pass relies on: unique names, topological order, fitting shapes."""
     names = [graph.input.name, *(n.name for n in graph.nodes)]
     assert len(set(names)) == len(names), "duplicate node names"
-    for position, node in enumerate(graph.nodes):
-        assert all(i in names[: position + 1] for i in node.inputs), (
-            f"{node.name} reads a later node"
-        )
+    earlier = {graph.input.name}
+    for node in graph.nodes:
+        assert earlier.issuperset(node.inputs), f"{node.name} reads a later node"
+        earlier.add(node.name)
         assert node.bias is None or isinstance(node.op, Conv | Linear), (
             f"{node.name} cannot carry a bias"
         )

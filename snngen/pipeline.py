@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from snngen.check_fixed import check_fixed
 from snngen.convert import Options, convert
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
@@ -23,6 +24,7 @@ from snngen.spiking import Preprocess
 
 CALIBRATION_MACS = 10 * 10**9
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
+CALIBRATION_VALUES = 2**26  # of one layer, over all timesteps and images
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,17 @@ def read_model(
 
 
 def calibration_size(graph: Graph, options: Options) -> int:
-    """How many images to calibrate on where the user does not say: what a few seconds can
-    simulate.
+    """How many images to calibrate on where the user does not say: what a few seconds can simulate,
+    and a fraction of a gigabyte can hold.
     """
     known = shapes(graph)
     macs = sum(
         n.op.fan_in * int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, WEIGHTED)
     )
     affordable = CALIBRATION_MACS // max(1, macs * options.steps)
-    return min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
+    values = options.steps * max(int(np.prod(shape)) for shape in known.values())
+    wanted = min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
+    return max(1, min(wanted, CALIBRATION_VALUES // values))
 
 
 def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) -> FixedNet:
@@ -85,4 +89,10 @@ def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) 
 
     Raises ConversionError and BoundError.
     """
-    return quantise(convert(ann.graph, ann.preprocess, images, options), bits)
+    if not np.isfinite(ann.outputs(images)).all():
+        rule = "the CNN's own outputs on the calibration images must be finite"
+        hint = "check --scale, --mean and --std, and the model's weights"
+        raise ConversionError(Problem("the model", rule, hint=hint))
+    net = quantise(convert(ann.graph, ann.preprocess, images, options), bits)
+    check_fixed(net)
+    return net

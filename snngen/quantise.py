@@ -34,14 +34,19 @@ LARGEST_FACTOR = (
 )  # of thresholds and biases after scaling: far from 32 bits, far finer than any weight
 
 
+def check_bits(bits: int) -> None:
+    """Refuse a width of weights outside 2..8; ConversionError."""
+    if not 2 <= bits <= MAX_BITS:
+        raise ConversionError(Problem("option --bits", f"must be 2..{MAX_BITS}", str(bits)))
+
+
 def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
     """The integer network; `bits` (2..8) of every weight of convolutions and dense layers.
 
     Raises ConversionError for `bits` out of range, BoundError naming every layer that 32 bits
     cannot hold.
     """
-    if not 2 <= bits <= MAX_BITS:
-        raise ConversionError(Problem("option --bits", f"must be 2..{MAX_BITS}", str(bits)))
+    check_bits(bits)
     fixed_input, step, residual = _input(net)
     sent = {INPUT: _Sent(fixed_input.interval, step, residual)}
     layers: list[FixedLayer] = []
@@ -84,12 +89,14 @@ class _Sent:
 def _input(net: SpikingNet) -> tuple[FixedInput, Floats, Floats]:
     """The input table, the worth of one unit, and the residual, both (C,).
 
-    Where zero lies within reach of a byte, byte b becomes b - zero: lossless. Only what padding
-    reads, zero itself, is off by the residual, less than half a unit.
+    Where zero lies within reach of a byte, byte b becomes b - zero, or zero - b where the gain is
+    negative (a maximum must stay one): lossless. Only what padding reads, zero itself, is off by
+    the residual, less than half a unit. A gain of 0 leaves nothing but the residual.
     """
     gain, offset = net.preprocess.gain, net.preprocess.offset
-    zero = np.rint(-offset / gain)
-    table = np.arange(256) - zero[:, None]
+    step = np.where(gain == 0, 1.0, np.abs(gain))
+    zero = np.rint(-offset / np.where(gain == 0, 1.0, gain)) * (gain != 0)
+    table = (np.arange(256) - zero[:, None]) * np.sign(gain)[:, None]
     if np.abs(table).max() > np.iinfo(np.int16).max:
         raise ConversionError(
             Problem(
@@ -100,7 +107,7 @@ def _input(net: SpikingNet) -> tuple[FixedInput, Floats, Floats]:
             )
         )
     fixed = FixedInput(net.input.shape, net.input.layout, table.astype(np.int16), gain, offset)
-    return fixed, gain, offset + zero * gain
+    return fixed, step, offset + zero * gain
 
 
 def _residual(layer: SpikingLayer, sent: dict[str, _Sent]) -> Floats:
@@ -128,7 +135,10 @@ def _layer(
         )
         return done, amplitude
     only_scales = all(isinstance(s.op, Scale) for s in layer.synapses)
-    for scale_bits in SCALE_BITS if only_scales else (bits,):
+    widths = (
+        SCALE_BITS if layer.neuron else SCALE_BITS[-1:]
+    )  # a current sent on had better be small
+    for scale_bits in widths if only_scales else (bits,):
         synapses, bias, neuron, amplitude = _rounded(layer, sent, scale_bits)
         try:
             b = prove(layer.name, synapses, sources, bias, neuron, timesteps)

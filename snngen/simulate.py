@@ -39,12 +39,6 @@ class Simulation:
     counts: dict[str, NDArray[np.int64]]
     trace: Trace | None
 
-    @property
-    def classes(self) -> NDArray[np.int64]:
-        """The class at every timestep, the lowest index where several are equal: (batch, T)."""
-        best: NDArray[np.int64] = self.outputs.argmax(2)
-        return best
-
 
 def simulate(net: FixedNet, images: NDArray[np.uint8], *, trace: bool = False) -> Simulation:
     """Run `net` on raw bytes `images` (batch, C, H, W), all cores, in memory proportional to the

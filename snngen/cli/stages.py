@@ -20,6 +20,7 @@ from snngen.files import read_file
 from snngen.fixed import FixedNet
 from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
+from snngen.quantise import MAX_BITS, check_bits
 from snngen.targets.c.budget import Budget
 
 SUFFIX = ".snn"
@@ -50,12 +51,13 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
         return Obtained(fixed_file.load(path), None, None)
     options, normalisation = conversion.options, conversion.normalisation
+    bits = MAX_BITS if conversion.bits is None else conversion.bits
     check_options(options, tuple(METHODS))  # before anything takes time
+    check_bits(bits)
     graph = read_model(path, input_shape=conversion.shape, output=conversion.output)
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
     count = calibration_size(graph, options) if conversion.samples is None else conversion.samples
     images = _calibration_images(conversion.calibrate or calibrate, count, graph.input.shape)
-    bits = 8 if conversion.bits is None else conversion.bits
     return Obtained(build(ann, images, options, bits), ann, images)
 
 

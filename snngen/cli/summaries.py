@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from snngen.check import CheckReport
 from snngen.cli.console import table
 from snngen.compare import Form
-from snngen.errors import printable
+from snngen.errors import BoundError, printable
 from snngen.evaluate import Evaluation
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
@@ -64,7 +64,7 @@ def network_lines(net: FixedNet) -> list[str]:
     return [network_line(net), "", *table(headers, rows)]
 
 
-def form_lines(forms: tuple[Form, Form]) -> list[str]:
+def form_lines(forms: tuple[Form, Form | BoundError]) -> list[str]:
     """The form that was chosen beside the other one."""
     rows = [
         (
@@ -76,9 +76,12 @@ def form_lines(forms: tuple[Form, Form]) -> list[str]:
             form.arena_bytes,
         )
         for form in forms
+        if isinstance(form, Form)
     ]
     headers = ("form", "CNN's class", "synops", "MACs", "flash", "RAM")
-    return ["on the calibration images, this form first:", *table(headers, rows)]
+    lines = ["on the calibration images, this form first:", *table(headers, rows)]
+    refusals = [form.problems[0] for form in forms if isinstance(form, BoundError)]
+    return lines + [f"no other form: {printable(p.where)}: {p.rule}" for p in refusals]
 
 
 def budget_lines(budget: Budget) -> list[str]:

@@ -50,9 +50,8 @@ class Conv:
         out_h, out_w = self.window.positions(h, w)
         g, o, i = self.groups, self.weight.shape[0] // self.groups, self.weight.shape[1]
         taps = self.window.taps(x)  # (N, G*I, kh, kw, Ho, Wo)
-        if i == 1 and o == 1:  # depthwise: one product per tap, nothing to contract over channels
-            depthwise: Array = np.einsum("ncklyx,ckl->ncyx", taps, self.weight[:, 0])
-            return depthwise
+        if i == 1 and o == 1:  # depthwise: nothing to contract over channels
+            return self._depthwise(taps)
         weight = self.weight.reshape(g, o, -1)
         y: Array = np.empty((n, g, o, out_h * out_w), np.result_type(x, self.weight))
         # gather a few images' windows at a time: what BLAS reads is then still in the cache
@@ -63,6 +62,18 @@ class Conv:
                 weight, columns.reshape(-1, g, weight.shape[2], out_h * out_w), out=y[k : k + step]
             )
         return y.reshape(n, g * o, out_h, out_w)
+
+    def _depthwise(self, taps: Array) -> Array:
+        """One product per tap of `taps` (N, C, kh, kw, H_out, W_out), a few images at a time."""
+        kh, kw = self.window.kernel
+        y: Array = np.zeros((*taps.shape[:2], *taps.shape[4:]), np.result_type(taps, self.weight))
+        step = max(1, CACHED // (y[:1].size * y.itemsize))
+        for k in range(0, len(y), step):
+            for ky in range(kh):
+                for kx in range(kw):
+                    factor = self.weight[:, 0, ky, kx, None, None]
+                    y[k : k + step] += taps[k : k + step, :, ky, kx] * factor
+        return y
 
     def bounds(self, source: Interval) -> Interval:
         """Of every partial sum, in any order, so padding and skipped taps are covered."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedNet
+from snngen.neurons import Level
 from snngen.ops import Conv, MaxPool, SumPool
 
 LARGEST = 2**15 - 1  # indices of channels, rows and columns are int16_t
@@ -23,6 +24,9 @@ def check_sizes(net: FixedNet) -> None:
     if int(np.prod(outputs)) > LARGEST:
         problems.append(_too_large("the output", "the number of outputs", outputs))
     for layer in net.layers:
+        if isinstance(layer.neuron, Level) and layer.neuron.thresholds.shape[1] > LARGEST:
+            found = layer.neuron.thresholds.shape[1]
+            problems.append(_too_large(f"layer '{layer.name}'", "the number of levels", found))
         for synapse in layer.synapses:
             if isinstance(synapse.op, Conv | SumPool | MaxPool):
                 window = synapse.op.window
