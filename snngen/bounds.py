@@ -105,6 +105,7 @@ def _membrane(neuron: IF, current: Interval, timesteps: int) -> Interval:
     lo = hi = neuron.v_init.astype(np.int64)
     seen = Interval(lo, hi)
     for _ in range(timesteps):
+        lo_before, hi_before = lo, hi
         lo, hi = lo + current.lo, hi + current.hi
         seen = seen.hull(Interval(lo, np.maximum(hi, lo)))
         if neuron.v_min is not None:
@@ -124,6 +125,8 @@ def _membrane(neuron: IF, current: Interval, timesteps: int) -> Interval:
         )
         if neuron.signed:  # v < 0 may be raised by theta, at most to theta - 1
             new_hi = np.maximum(new_hi, np.where(lo < 0, theta - 1, new_hi))
+        if np.array_equal(lo_before, new_lo) and np.array_equal(hi_before, new_hi):
+            break  # and so it stays
         lo, hi = new_lo, new_hi
         seen = seen.hull(Interval(lo, hi))
         if lo.min() < -(2**40) or hi.max() > 2**40:

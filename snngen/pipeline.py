@@ -42,7 +42,7 @@ class Normalisation:
         problems = [
             Problem(
                 f"option {name}",
-                f"must hold 1 or {channels} numbers, one per channel",
+                f"must hold one number, or one for each of the channels ({channels})",
                 str(len(values)),
             )
             for name, values in (("--mean", self.mean), ("--std", self.std))

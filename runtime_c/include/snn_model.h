@@ -167,6 +167,7 @@ typedef struct snn_model {
     const snn_values *input;
     snn_array table;             /* [channel][256]: the value that a byte stands for */
     const int16_t *lowest, *highest; /* [channel]: the range of these values */
+    bool channels_differ;        /* else the table and the range hold one row for all channels */
     const snn_layer *layers;     /* in the order of evaluation */
     const snn_layer *output;     /* the one that accumulates */
     uint16_t layer_count;

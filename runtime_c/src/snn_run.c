@@ -96,8 +96,8 @@ int snn_run(const snn_model *model, const uint8_t *image, const snn_run_options 
     for (size_t row = 0; row < rows; ++row) {
         for (uint16_t c = 0; c < input->channels; ++c) {
             const uint8_t code = image[user_index(input, model->image_is_chw, c, row)];
-            put_input(model, options->arena, row, c,
-                      snn_at(&model->table, (size_t)c * CODES_PER_CHANNEL + code));
+            const size_t first = model->channels_differ ? (size_t)c * CODES_PER_CHANNEL : 0;
+            put_input(model, options->arena, row, c, snn_at(&model->table, first + code));
         }
     }
     return evaluate(model, options);
@@ -115,7 +115,8 @@ int snn_run_quantised(const snn_model *model, const int16_t *values,
     for (size_t row = 0; row < rows; ++row) {
         for (uint16_t c = 0; c < input->channels; ++c) {
             const int16_t value = values[user_index(input, model->image_is_chw, c, row)];
-            if (value < model->lowest[c] || value > model->highest[c]) {
+            const uint16_t k = model->channels_differ ? c : 0;
+            if (value < model->lowest[k] || value > model->highest[k]) {
                 return SNN_VALUE_OUT_OF_RANGE; /* the proven bounds would not hold */
             }
             put_input(model, options->arena, row, c, value);

@@ -83,6 +83,13 @@ class Conversion:
         """For `convert`; ConversionError where a number is none."""
         names = [f.name for f in fields(Options)]
         chosen = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        unused = "levels" if (self.neuron or DEFAULTS.neuron) == "if" else "timesteps"
+        if getattr(self, unused) is not None:
+            other = {"levels": "level", "timesteps": "if"}[unused]
+            rule = f"applies to {other} neurons only"
+            hint = f"add --neuron {other}, or leave it out"
+            found = str(getattr(self, unused))
+            raise ConversionError(Problem(f"option --{unused}", rule, found, hint))
         if self.percentile not in (None, "auto"):
             chosen["percentile"] = number("--percentile", str(self.percentile))
         return Options(**chosen)

@@ -64,6 +64,7 @@ def emit(
         "outputs": int(np.prod(net.layers[-1].shape)),
         "output_layout": net.output_layout,
         "timesteps": net.timesteps,
+        "output_scale": repr(float(net.output_scale)),
         "const_bytes": budget.const_bytes,
         "layers_at_once": chosen.at_once,
         "layer_count": len(net.layers),

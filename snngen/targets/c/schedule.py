@@ -2,7 +2,7 @@
 
 Constant layers and the first k others run once, for all timesteps; they keep a plane for each
 timestep but no membranes. The rest runs time by time; it keeps one plane but all its membranes.
-`plan` tries every k.
+`plan` tries every k, in networks of more than MOST_SPLITS layers an even selection.
 
     ticks      0    1    2  |  3    4    5        layers 0..2 at once, 3..5 at every timestep
     values 0   #####                              until their last reader has run
@@ -24,6 +24,7 @@ from snngen.spiking import INPUT
 from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
 
 ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
+MOST_SPLITS = 64  # each costs the square of the number of layers
 Preference = Literal["smallest", "fastest"]
 Role = Literal["values", "membrane", "balance", "scratch"]
 Key = tuple[str, Role]
@@ -66,7 +67,9 @@ def plan(net: FixedNet, preference: Preference = "smallest") -> Plan:
     "fastest" is preferred, all layers at once.
     """
     count = len(net.layers)
-    splits = [count] if preference == "fastest" or net.timesteps == 1 else range(count, -1, -1)
+    stride = -(-count // MOST_SPLITS)
+    steps = range(count, -1, -stride)
+    splits = [count] if preference == "fastest" or net.timesteps == 1 else [*steps, 0]
     return min((_plan(net, k) for k in splits), key=lambda found: found.arena_bytes)
 
 

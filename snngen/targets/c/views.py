@@ -137,6 +137,7 @@ class ModelView:
     table: str
     lowest: str
     highest: str
+    channels_differ: str
     output_position: int
     image_is_chw: str
     output_is_chw: str
@@ -188,6 +189,8 @@ class _Views:
     def model(self) -> ModelView:
         net = self.net
         table = net.input.table.astype(np.int64)
+        differ = bool((table != table[0]).any())
+        table = table if differ else table[:1]  # one row serves all
         pixels = self.plan.regions[INPUT, "values"].storage.element
         bytes_to_values = self._array("input_table", table, INPUT, "[channel][byte]", pixels)
         lowest = self._array("input_lowest", table.min(1), INPUT, "[channel]", I16)
@@ -205,6 +208,7 @@ class _Views:
             bytes_to_values.reference,
             lowest.name,
             highest.name,
+            c_bool(differ),
             self.plan.order.index(len(net.layers) - 1),
             c_bool(net.input.layout == "CHW"),
             c_bool(net.output_layout == "CHW"),

@@ -426,6 +426,7 @@ const snn_model model_model = {
     .table = {input_table, SNN_I8},
     .lowest = input_lowest,
     .highest = input_highest,
+    .channels_differ = true,
     .layers = layers,
     .output = &layers[5],
     .layer_count = sizeof layers / sizeof layers[0],

@@ -16,6 +16,7 @@ extern "C" {
 #define MODEL_INPUT_BYTES 105ul /* HWC of 3x7x5 (CxHxW) */
 #define MODEL_OUTPUTS 4
 #define MODEL_TIMESTEPS 1
+#define MODEL_OUTPUT_SCALE 0.5 /* the CNN's output is about membrane * scale */
 
 /* An arena as a variable:  static model_arena arena;  model_run(&arena, sizeof arena, ...); */
 typedef union model_arena {

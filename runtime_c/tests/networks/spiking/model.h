@@ -16,6 +16,7 @@ extern "C" {
 #define MODEL_INPUT_BYTES 72ul /* CHW of 2x6x6 (CxHxW) */
 #define MODEL_OUTPUTS 5
 #define MODEL_TIMESTEPS 12
+#define MODEL_OUTPUT_SCALE 0.5 /* the CNN's output is about membrane * scale */
 
 /* An arena as a variable:  static model_arena arena;  model_run(&arena, sizeof arena, ...); */
 typedef union model_arena {
