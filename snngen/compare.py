@@ -21,13 +21,15 @@ from snngen.targets import TARGETS
 class Form:
     """One form of a network, its means over the calibration images.
 
-    `agreement`: images that get the CNN's class. `synops`, `macs` per image as `snngen.evaluate`
-    counts them. `const_bytes`, `arena_bytes`: flash of its constants and RAM of its C.
+    `agreement`: images that get the CNN's class. `likeness`: the correlation with its outputs.
+    `synops`, `macs` per image as `snngen.evaluate` counts them. `const_bytes`, `arena_bytes`: flash
+    of its constants and RAM of its C.
     """
 
     neuron: str
     steps: str
     agreement: float
+    likeness: float
     synops: float
     macs: int
     const_bytes: int
@@ -52,13 +54,14 @@ def compare(
 
 def _form(ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options) -> Form:
     found = evaluate(net, images, ann=ann)
-    assert found.agreement is not None
+    assert found.agreement is not None and found.likeness is not None
     budget = TARGETS["c"].budget(net)
     steps = f"T={options.timesteps}" if options.neuron == "if" else f"N={options.levels}"
     return Form(
         options.neuron,
         steps,
         int(found.agreement[-1]) / found.images,
+        found.likeness,
         found.synops,
         found.macs,
         budget.const_bytes,

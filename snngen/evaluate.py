@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snngen.convert import likeness
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.graph import Graph, forward, in_layout, shapes
 from snngen.neurons import IF, Level
@@ -47,13 +48,15 @@ class Evaluation:
     """What a network did on `images` images; `correct` (T,) of them at each timestep, None without
     labels.
 
-    `agreement` (T,): images where its class is the CNN's; `ann_correct`: images where the CNN is
-    right; both None without the CNN.
+    `agreement` (T,): images where its class is the CNN's; `likeness`: the mean correlation of its
+    final outputs with the CNN's; `ann_correct`: images where the CNN is right; None without the
+    CNN.
     """
 
     images: int
     correct: NDArray[np.int64] | None
     agreement: NDArray[np.int64] | None
+    likeness: float | None
     ann_correct: int | None
     layers: tuple[LayerActivity, ...]
 
@@ -78,7 +81,7 @@ def evaluate(
     done.
     """
     tally = np.zeros((2, net.timesteps), np.int64)
-    ann_correct, done = 0, 0
+    ann_correct, done, alike = 0, 0, 0.0
     sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
     for result in stream(net, _batches(images)):
         part = slice(done, done + len(result.outputs))
@@ -86,7 +89,9 @@ def evaluate(
         if labels is not None:
             tally[0] += (classes == labels[part, None]).sum(0)
         if ann is not None:
-            ann_classes = ann.classes(images[part])
+            wanted = ann.outputs(images[part])
+            ann_classes = ann.classes_of(wanted)
+            alike += likeness(result.outputs[:, -1] * net.output_scale, wanted) * len(wanted)
             tally[1] += (classes == ann_classes[:, None]).sum(0)
             ann_correct += 0 if labels is None else int((ann_classes == labels[part]).sum())
         _add_counts(sent, result)
@@ -97,6 +102,7 @@ def evaluate(
         done,
         tally[0] if labels is not None else None,
         tally[1] if ann is not None else None,
+        alike / done if ann is not None else None,
         ann_correct if ann is not None and labels is not None else None,
         tuple(_activity(net, layer, sent, arriving, done) for layer in net.layers),
     )
@@ -121,8 +127,12 @@ class Ann:
 
     def classes(self, images: Images) -> NDArray[np.int64]:
         """The index of the largest output in the model's own order: (N,)."""
+        return self.classes_of(self.outputs(images))
+
+    def classes_of(self, outputs: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The same for what `outputs` returned."""
         shape = shapes(self.graph)[self.graph.output]
-        ordered = in_layout(self.outputs(images), shape, self.graph.output_layout)
+        ordered = in_layout(outputs, shape, self.graph.output_layout)
         best: NDArray[np.int64] = ordered.argmax(1)
         return best
 

@@ -16,13 +16,14 @@ from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
 from snngen.fixed import FixedNet
 from snngen.fold import fold
-from snngen.graph import Graph, shapes
+from snngen.graph import Graph, Relu, shapes
 from snngen.onnx_import import load
 from snngen.ops import WEIGHTED
 from snngen.quantise import quantise
 from snngen.spiking import Preprocess
 
 CALIBRATION_MACS = 10 * 10**9
+NEURON_MACS = 60  # what a neuron costs in a timestep: integrating, firing, finding percentiles
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
 CALIBRATION_VALUES = 2**26  # of one layer, over all timesteps and images
 
@@ -78,7 +79,8 @@ def calibration_size(graph: Graph, options: Options) -> int:
     macs = sum(
         n.op.fan_in * int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, WEIGHTED)
     )
-    affordable = CALIBRATION_MACS // max(1, macs * options.steps)
+    neurons = sum(int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, Relu))
+    affordable = CALIBRATION_MACS // max(1, (macs + NEURON_MACS * neurons) * options.steps)
     values = options.steps * max(int(np.prod(shape)) for shape in known.values())
     wanted = min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
     return max(1, min(wanted, CALIBRATION_VALUES // values))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from snngen.convert import Options
 from snngen.evaluate import evaluate, spikes_passed_on
-from snngen.ops import WEIGHTED
+from snngen.graph import Relu
+from snngen.ops import WEIGHTED, SumPool, Window
 from snngen.pipeline import build
 from snngen.simulate import simulate
 from snngen.spiking import INPUT
@@ -60,3 +63,37 @@ def test_accuracy_agreement_and_rates() -> None:
     # 12x12 outputs, 3x3 taps, 4 channels, less the taps on padding
     assert first.macs == 4 * (12 * 3 - 2) ** 2 and first.synops == 0
     assert evaluate(net, images).correct is None
+
+
+def test_factors_of_unequal_pool_windows_are_no_spikes() -> None:
+    """One spike under a window of two and one of one: it arrives once at each, whatever the
+    divisor.
+    """
+    window = Window((1, 2), (1, 2), (0, 0, 0, 1))
+    pool = SumPool.average(window, np.array([[2, 1]]))
+    assert pool.multiplier is not None
+    g = graphs.graph(
+        (1, 1, 3),
+        ("conv", graphs.conv(1, 1, 1, 1), ["input"]),
+        ("relu", Relu(), ["conv"]),
+        ("pool", pool, ["relu"]),
+        ("fc", graphs.linear(4, (1, 1, 2), 0), ["pool"]),
+    )
+    net = build(graphs.ann(g), graphs.images(g, 4), Options(timesteps=4))
+    images = graphs.images(g, 5, seed=1)
+    spikes = simulate(net, images).counts["conv"].sum()
+    assert spikes > 0
+    assert evaluate(net, images).layers[-1].synops == 4 * spikes / 5
+
+
+def test_the_class_is_an_index_into_the_models_own_order() -> None:
+    g = graphs.graph((1, 4, 4), ("conv", graphs.conv(3, 1, 3, 0, pad=1), ["input"]))
+    ours, theirs = graphs.ann(g), graphs.ann(replace(g, output_layout="HWC"))
+    images = graphs.images(g, 20)
+    values = ours.outputs(images).reshape(20, 3, 4, 4)
+    in_their_order = values.transpose(0, 2, 3, 1).reshape(20, -1).argmax(1)
+    np.testing.assert_array_equal(theirs.classes(images), in_their_order)
+    assert (theirs.classes(images) != ours.classes(images)).any()
+    net = build(theirs, images, Options(neuron="level"))
+    assert evaluate(net, images, in_their_order, ann=theirs).ann_correct == 20
+    assert (net.classes(simulate(net, images).outputs)[:, -1] == in_their_order).mean() > 0.8

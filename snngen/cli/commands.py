@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from snngen import fixed_file
@@ -20,6 +21,8 @@ from snngen.cli.stages import (
     over_limits,
     read_emitted,
     verification_images,
+    warn_of_chance,
+    warn_of_loss,
 )
 from snngen.compare import compare
 from snngen.errors import ConversionError, Problem
@@ -30,6 +33,7 @@ from snngen.targets import TARGETS
 from snngen.targets.c.budget import Budget
 from snngen.verify import verify as verify_target
 
+LOSS_IMAGES = 64  # of the calibration images that tell whether a network is worth emitting
 FAILED = 1  # the exit code where snngen worked, and the answer is no
 
 app = typer.Typer(
@@ -96,6 +100,7 @@ def convert(
     bits = 8 if conversion.bits is None else conversion.bits
     forms = compare(obtained.ann, obtained.net, obtained.calibration, conversion.options, bits)
     say(*summaries.network_lines(obtained.net), "", *summaries.form_lines(forms))
+    warn_of_loss(forms[0].agreement, forms[0].likeness, conversion.options)
 
 
 @app.command()
@@ -118,7 +123,8 @@ def emit(
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     chosen = _target(target)
     _check_schedule(schedule)
-    net = obtain(model, conversion).net
+    obtained = obtain(model, conversion)
+    net = obtained.net
     files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule)
     budget = TARGETS[chosen].budget(net, schedule=schedule)
     _enforce(budget, limits)
@@ -128,6 +134,10 @@ def emit(
     say(*summaries.budget_lines(budget))
     if verbose:
         say("", *summaries.budget_table(budget))
+    if obtained.ann is not None and obtained.calibration is not None:
+        found = evaluate_network(net, obtained.calibration[:LOSS_IMAGES], ann=obtained.ann)
+        assert found.agreement is not None and found.likeness is not None
+        warn_of_loss(found.agreement[-1] / found.images, found.likeness, conversion.options)
 
 
 @app.command()
@@ -182,6 +192,9 @@ def evaluate(
         say_json(summaries.evaluation_json(net, found, budget))
     else:
         say(*summaries.evaluation_lines(net, found, budget))
+    if found.agreement is not None and found.likeness is not None:
+        warn_of_loss(found.agreement[-1] / found.images, found.likeness, conversion.options)
+    warn_of_chance(found, int(np.prod(net.layers[-1].shape)))
     _enforce(budget, limits)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from snngen import data, fixed_file
 from snngen.cli.console import warn
 from snngen.cli.options import Conversion
-from snngen.convert import METHODS
+from snngen.convert import METHODS, Options
 from snngen.convert.options import check_options
 from snngen.data.published import is_name
 from snngen.errors import ConversionError, DataError, FileError, Problem
-from snngen.evaluate import Ann
+from snngen.evaluate import Ann, Evaluation
 from snngen.files import read_file
 from snngen.fixed import FixedNet
 from snngen.ops import Shape
@@ -27,6 +27,7 @@ SUFFIX = ".snn"
 SYNTHETIC_SAMPLES = 32
 MAX_EMITTED_BYTES = 2**26
 MANIFEST = "snngen.json"
+LEAST_AGREEMENT, LEAST_LIKENESS = 0.9, 0.98  # below both the user is warned
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +131,36 @@ def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:
         raise FileError(Problem(str(folder), rule, hint="emit the network again"))
     files = {name: read_file(folder / name, MAX_EMITTED_BYTES) for name in names}
     return {MANIFEST: read_file(folder / MANIFEST, MAX_EMITTED_BYTES), **files}
+
+
+def warn_of_loss(agreement: float, likeness: float, options: Options) -> None:
+    """Say so where the network does not do what the CNN does."""
+    if agreement >= LEAST_AGREEMENT or likeness >= LEAST_LIKENESS:
+        return
+    steps = f"--timesteps {4 * options.timesteps}"
+    others = {"if": f"--neuron level, or {steps}", "level": f"--levels {2 * options.levels + 1}"}
+    warn(
+        Problem(
+            "the network",
+            "gives other answers than the CNN that it was made of",
+            f"the same class on {100 * agreement:.1f} % of the images",
+            f"check --scale, --mean and --std; try {others[options.neuron]}",
+        )
+    )
+
+
+def warn_of_chance(found: Evaluation, outputs: int) -> None:
+    """Say so where the CNN itself knows nothing: its input is probably not what it expects."""
+    if found.ann_correct is None or outputs < 2 or found.ann_correct * outputs > 2 * found.images:
+        return
+    warn(
+        Problem(
+            "the CNN",
+            "is hardly better than chance",
+            f"{found.ann_correct} of {found.images} images right, {outputs} classes",
+            "check --scale, --mean and --std, and that the labels belong to the images",
+        )
+    )
 
 
 def over_limits(

@@ -70,6 +70,7 @@ def form_lines(forms: tuple[Form, Form | BoundError]) -> list[str]:
         (
             f"{form.neuron}, {form.steps}",
             f"{100 * form.agreement:.1f} %",
+            form.likeness,
             round(form.synops),
             form.macs,
             form.const_bytes,
@@ -78,7 +79,7 @@ def form_lines(forms: tuple[Form, Form | BoundError]) -> list[str]:
         for form in forms
         if isinstance(form, Form)
     ]
-    headers = ("form", "CNN's class", "synops", "MACs", "flash", "RAM")
+    headers = ("form", "CNN's class", "likeness", "synops", "MACs", "flash", "RAM")
     lines = ["on the calibration images, this form first:", *table(headers, rows)]
     refusals = [form.problems[0] for form in forms if isinstance(form, BoundError)]
     return lines + [f"no other form: {printable(p.where)}: {p.rule}" for p in refusals]
@@ -145,6 +146,7 @@ def evaluation_json(net: FixedNet, found: Evaluation, budget: Budget) -> dict[st
         },
         "images": found.images,
         "accuracy": _rates(found.correct, found.images),
+        "correlation_with_cnn": found.likeness,
         "agreement_with_cnn": _rates(found.agreement, found.images),
         "cnn_accuracy": None if found.ann_correct is None else found.ann_correct / found.images,
         "layers": [asdict(row) for row in found.layers],
@@ -165,7 +167,10 @@ def _accuracy_lines(net: FixedNet, found: Evaluation) -> list[str]:
     if found.ann_correct is not None:
         lines.append(f"the CNN  {_percent(found.ann_correct, found.images)}")
     if found.agreement is not None:
-        lines.append(f"same class as the CNN {_percent(found.agreement[-1], found.images)}")
+        lines.append(
+            f"same class as the CNN {_percent(found.agreement[-1], found.images)}, "
+            f"outputs correlated {found.likeness:.3f}"
+        )
     shown = found.correct if found.correct is not None else found.agreement
     if shown is not None and net.timesteps > 1:
         steps = [t for t in (2**k for k in range(20)) if t < net.timesteps] + [net.timesteps]
