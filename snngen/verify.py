@@ -72,7 +72,7 @@ class VerifyResult:
             return f"target {self.target}: the emitted self-test fails with {self.selftest}"
         return (
             f"target {self.target}: equal on {self.images} images, {self.traced_images} of them "
-            f"with every spike and membrane, {self.values} numbers in all"
+            f"with every spike and membrane, {self.values:,} numbers in all"
         )
 
 

@@ -18,7 +18,7 @@ def test_an_emitted_network_is_equal() -> None:
     assert (result.images, result.traced_images) == (300, 3)
     assert str(result) == (
         "target c: equal on 300 images, 3 of them with every spike and membrane, "
-        f"{result.values} numbers in all"
+        f"{result.values:,} numbers in all"
     )
 
 
