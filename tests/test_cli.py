@@ -222,3 +222,8 @@ def rewrite() -> None:
 
 if __name__ == "__main__":
     rewrite()
+
+
+def test_version(capsys) -> None:
+    code, out, err = said("--version", capsys)
+    assert (code, err) == (0, "") and re.fullmatch(r"snngen \d+\.\d+\.\d+\n", out)

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from snngen import fixed_file
+from snngen import __version__, fixed_file
 from snngen.check import check as check_model
 from snngen.cli import summaries
 from snngen.cli.console import complain, progress, say, say_json, warn
@@ -41,7 +41,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="A trained CNN in, an integer spiking network out, as C99, checked bit for bit.",
 )
 
 Model = Annotated[Path, typer.Argument(help="an ONNX file")]
@@ -53,6 +52,22 @@ MaxRam = Annotated[str | None, typer.Option(help="fail beyond so much RAM, for e
 MaxFlash = Annotated[str | None, typer.Option(help="fail beyond so much flash")]
 Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
 Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"snngen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A trained CNN in, an integer spiking network out, as C99, checked bit for bit."""
 
 
 @app.command()
