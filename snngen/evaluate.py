@@ -122,7 +122,8 @@ class Ann:
         return over_batch(self._outputs, images)
 
     def _outputs(self, images: Images) -> NDArray[np.floating]:
-        values = forward(self.graph, self.preprocess.apply(images))[self.graph.output]
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever needs finite ones checks
+            values = forward(self.graph, self.preprocess.apply(images))[self.graph.output]
         return values.reshape(len(images), -1)
 
     def classes(self, images: Images) -> NDArray[np.int64]:
