@@ -36,7 +36,9 @@ HEADER = f"""# Networks trained by others
 Printed by `python -m bench.given_networks`; the top of that file says what is measured. Accuracy
 in % on all 10,000 test images, int8 weights, default options. *Import*: the largest difference from
 onnxruntime, relative to the range of the outputs. *C = golden*: outputs and spike counts on all
-images, every spike and membrane at every timestep on the first {TRACED}.
+images, every spike and membrane at every timestep on the first {TRACED}. Thresholds are set on
+training images; the default options themselves were settled with these networks' test results in
+view (docs/decisions/0007-thresholds.md).
 
 | network | import | CNN | `if` T=16 | loss | `level` N=15 | loss | C = golden |
 |---|---|---|---|---|---|---|---|"""
