@@ -37,7 +37,7 @@ class Form:
 
 
 def compare(
-    ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options, bits: int
+    ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options
 ) -> tuple[Form, Form | BoundError]:
     """`net`, which `options` made of `ann`, and its other form, or why there is none; on at most as
     many of `images` as are affordable.
@@ -47,7 +47,7 @@ def compare(
     seen = images[:: max(1, -(-len(images) // few))]
     chosen = _form(ann, net, seen, options)
     try:
-        return chosen, _form(ann, build(ann, seen, other, bits), seen, other)
+        return chosen, _form(ann, build(ann, seen, other), seen, other)
     except BoundError as error:
         return chosen, error
 

@@ -35,6 +35,27 @@ class Relu:
     maximum: float = np.inf
 
 
+@dataclass(frozen=True, eq=False)
+class Staircase:
+    """A quantised activation: step * (lowest + how many of its channel's thresholds x has reached).
+
+    `thresholds` (C, N) or (1, N), sorted, N in 1..255; `step` (C,) or (1,), above 0; `lowest` is
+    the smallest level, below 0 for quantisers that keep the sign.
+    """
+
+    thresholds: Floats
+    step: Floats
+    lowest: int = 0
+
+    def forward(self, x: Array) -> Array:
+        """Of `x` (N, C, H, W), in its dtype."""
+        count = np.full(x.shape, self.lowest, x.dtype)
+        for threshold in self.thresholds.T:
+            count += x >= threshold[:, None, None]
+        values: Array = count * self.step[:, None, None].astype(x.dtype)
+        return values
+
+
 @dataclass(frozen=True)
 class Add:
     """The sum of all inputs, equal in shape."""
@@ -45,7 +66,7 @@ class Concat:
     """All inputs side by side along the channels."""
 
 
-GraphOp = Op | Affine | Relu | Add | Concat
+GraphOp = Op | Affine | Relu | Staircase | Add | Concat
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +139,7 @@ def in_layout(values: Array, shape: Shape, layout: Layout) -> Array:
 def output_shape(op: GraphOp, sources: list[Shape]) -> Shape:
     """The (C, H, W) that `op` makes of its inputs; raises ValueError where they do not fit."""
     match op:
-        case Affine() | Relu():
+        case Affine() | Relu() | Staircase():
             return sources[0]
         case Add():
             if len(set(sources)) != 1:
@@ -187,6 +208,8 @@ def _apply(node: Node, xs: list[Array], dtype: np.dtype[np.floating]) -> Array:
         case Relu(maximum):
             rectified: Array = np.clip(x, 0, maximum)
             return rectified
+        case Staircase() as staircase:
+            return staircase.forward(x)
         case Add():
             total: Array = sum(xs[1:], start=x)
             return total

@@ -86,7 +86,7 @@ def calibration_size(graph: Graph, options: Options) -> int:
     return max(1, min(wanted, CALIBRATION_VALUES // values))
 
 
-def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) -> FixedNet:
+def build(ann: Ann, images: NDArray[np.uint8], options: Options) -> FixedNet:
     """The integer spiking network of a CNN, calibrated on raw bytes `images` (N, C, H, W).
 
     Raises ConversionError and BoundError.
@@ -95,6 +95,6 @@ def build(ann: Ann, images: NDArray[np.uint8], options: Options, bits: int = 8) 
         rule = "the CNN's own outputs on the calibration images must be finite"
         hint = "check --scale, --mean and --std, and the model's weights"
         raise ConversionError(Problem("the model", rule, hint=hint))
-    net = quantise(convert(ann.graph, ann.preprocess, images, options), bits)
+    net = quantise(convert(ann.graph, ann.preprocess, images, options), options.bits)
     check_fixed(net)
     return net

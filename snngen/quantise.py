@@ -27,26 +27,18 @@ from snngen.spiking import INPUT, Floats, SpikingLayer, SpikingNet, Synapse
 
 Ints = NDArray[np.int64]
 
-MAX_BITS = 8
 SCALE_BITS = (16, 12, 8)  # of per-channel weights, the first that the 32-bit proof accepts
 LARGEST_FACTOR = (
     2.0**22
 )  # of thresholds and biases after scaling: far from 32 bits, far finer than any weight
 
 
-def check_bits(bits: int) -> None:
-    """Refuse a width of weights outside 2..8; ConversionError."""
-    if not 2 <= bits <= MAX_BITS:
-        raise ConversionError(Problem("option --bits", f"must be 2..{MAX_BITS}", str(bits)))
-
-
 def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
     """The integer network; `bits` (2..8) of every weight of convolutions and dense layers.
 
-    Raises ConversionError for `bits` out of range, BoundError naming every layer that 32 bits
-    cannot hold.
+    Raises ConversionError where zero lies far from the input's bytes, BoundError naming every layer
+    that 32 bits cannot hold.
     """
-    check_bits(bits)
     fixed_input, step, residual = _input(net)
     sent = {INPUT: _Sent(fixed_input.interval, step, residual)}
     layers: list[FixedLayer] = []

@@ -112,8 +112,7 @@ def convert(
     if obtained.ann is None or obtained.calibration is None:
         raise ConversionError(Problem(str(model), "is converted already", hint="give the model"))
     fixed_file.save(obtained.net, out)
-    bits = 8 if conversion.bits is None else conversion.bits
-    forms = compare(obtained.ann, obtained.net, obtained.calibration, conversion.options, bits)
+    forms = compare(obtained.ann, obtained.net, obtained.calibration, conversion.options)
     say(*summaries.network_lines(obtained.net), "", *summaries.form_lines(forms))
     warn_of_loss(forms[0].agreement, forms[0].likeness, conversion.options)
 

@@ -24,7 +24,7 @@ class Conversion:
 
     method: Annotated[
         str | None,
-        typer.Option(help=f"{' or '.join(METHODS)}; default {DEFAULTS.method}"),
+        typer.Option(help=f"{', '.join(METHODS)} or {DEFAULTS.method}; default {DEFAULTS.method}"),
     ] = None
     neuron: Annotated[
         str | None,
@@ -45,7 +45,7 @@ class Conversion:
         str | None, typer.Option(help="of spikes: consistent or literal; default consistent")
     ] = None
     v_init: Annotated[
-        str | None, typer.Option(help="membrane at the start: half or zero; default half")
+        float | None, typer.Option(help="membrane at the start, in thresholds; default 0.5")
     ] = None
     calibrate: Annotated[
         str | None, typer.Option(help="images that thresholds are balanced on, training images")

@@ -11,7 +11,7 @@ import numpy as np
 from snngen import data, fixed_file
 from snngen.cli.console import warn
 from snngen.cli.options import Conversion
-from snngen.convert import METHODS, Options
+from snngen.convert import METHODS, Options, resolve
 from snngen.convert.options import check_options
 from snngen.data.published import is_name
 from snngen.errors import ConversionError, DataError, FileError, Problem
@@ -20,7 +20,6 @@ from snngen.files import read_file
 from snngen.fixed import FixedNet
 from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
-from snngen.quantise import MAX_BITS, check_bits
 from snngen.targets.c.budget import Budget
 
 SUFFIX = ".snn"
@@ -52,14 +51,14 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
         return Obtained(fixed_file.load(path), None, None)
     options, normalisation = conversion.options, conversion.normalisation
-    bits = MAX_BITS if conversion.bits is None else conversion.bits
-    check_options(options, tuple(METHODS))  # before anything takes time
-    check_bits(bits)
+    if options.method != "auto":
+        check_options(options, METHODS)  # before anything takes time
     graph = read_model(path, input_shape=conversion.shape, output=conversion.output)
+    options = resolve(graph, options)
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
     count = calibration_size(graph, options) if conversion.samples is None else conversion.samples
     images = _calibration_images(conversion.calibrate or calibrate, count, graph.input.shape)
-    return Obtained(build(ann, images, options, bits), ann, images)
+    return Obtained(build(ann, images, options), ann, images)
 
 
 def _calibration_images(source: str | None, count: int, shape: Shape) -> data.Bytes:

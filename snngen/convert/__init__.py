@@ -1,29 +1,29 @@
-"""Conversion methods: one file each, all listed in METHODS.
-
-A method takes the populations of the network, calibration images as model values (batch, C, H, W)
-and the options, and returns the layers with their neurons and what they make of those images.
-"""
+"""Conversion methods: one file each, all listed in METHODS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert.balance import channel_max, layer_max
-from snngen.convert.options import PERCENTILES, Converted, Options, check_options
-from snngen.convert.structure import Population, populations
+from snngen.convert.options import PERCENTILES, Method, Options, check_options
+from snngen.convert.structure import populations
 from snngen.graph import Graph, forward
 from snngen.spiking import Preprocess, SpikingNet
 
-Method = Callable[[tuple[Population, ...], NDArray[np.floating], Options], Converted]
-
-METHODS: dict[str, Method] = {
-    "channel-max": channel_max,
-    "layer-max": layer_max,
+METHODS = {
+    "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
+    "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
 }
+
+
+def resolve(graph: Graph, options: Options) -> Options:
+    """`options` with the method that suits `graph` in place of "auto", checked; ConversionError."""
+    chosen = replace(options, method="channel-max") if options.method == "auto" else options
+    check_options(chosen, METHODS)
+    return chosen
 
 
 def convert(
@@ -33,21 +33,21 @@ def convert(
 
     `preprocess` takes bytes to what the model reads. Raises ConversionError.
     """
-    check_options(options, tuple(METHODS))
+    options = resolve(graph, options)
     seen = Preprocess(
         preprocess.gain * graph.input.scale,
         preprocess.offset * graph.input.scale + graph.input.shift,
     )
     method, parts, values = METHODS[options.method], populations(graph), seen.apply(images)
-    if options.percentile == "auto":
+    if "percentile" in method.options and options.percentile == "auto":
         wanted = forward(graph, preprocess.apply(images))[graph.output]
         candidates = (replace(options, percentile=p) for p in PERCENTILES)
         converted = max(
-            (method(parts, values, candidate) for candidate in candidates),
+            (method.convert(parts, values, candidate) for candidate in candidates),
             key=lambda made: likeness(made.outputs, wanted),
         )
     else:
-        converted = method(parts, values, options)
+        converted = method.convert(parts, values, options)
     return SpikingNet(
         graph.name,
         graph.input,
@@ -74,4 +74,4 @@ def likeness(outputs: NDArray[np.floating], wanted: NDArray[np.floating]) -> flo
     return float(np.divide((a * b).sum(1), norm, out=np.zeros(len(a)), where=norm > 0).mean())
 
 
-__all__ = ["METHODS", "Options", "convert", "populations"]
+__all__ = ["METHODS", "Options", "convert", "populations", "resolve"]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import Propagation, Values, fire, wiring_amplitude
 from snngen.convert.structure import Population
+from snngen.graph import Relu
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED
 from snngen.spiking import Floats, SpikingLayer
@@ -60,11 +61,11 @@ def _balance(
         current = motion.current(p.synapses, p.bias)
         neuron: IF | Level | None = None
         amplitude = np.ones(p.shape[0])
-        if p.ceiling is not None:
+        if isinstance(p.activation, Relu):
             dense = p.shape[1:] == (1, 1)
             per_channel = channelwise and not (dense and options.scaling == "literal")
             threshold = balanced_threshold(current, percentile, per_channel)
-            neuron, amplitude = make_neuron(np.minimum(threshold, p.ceiling), options)
+            neuron, amplitude = make_neuron(np.minimum(threshold, p.activation.maximum), options)
             current = fire(neuron, current, options.steps)
         elif not isinstance(p.synapses[0].op, WEIGHTED):
             amplitude = wiring_amplitude(p.synapses, motion.amplitude)
@@ -106,7 +107,7 @@ def make_neuron(threshold: Floats, options: Options) -> tuple[IF | Level, Floats
     """The neuron that sends `threshold` (C,) as its largest value, and the amplitude of one
     spike.
     """
-    start = 0.5 if options.v_init == "half" else 0.0
+    start = options.v_init
     if options.neuron == "level":
         step = threshold / options.levels
         k = np.arange(1, options.levels + 1)

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snngen.convert.structure import Population
 from snngen.errors import ConversionError, Problem
 from snngen.spiking import SpikingLayer
 
 
 @dataclass(frozen=True)
 class Options:
-    """`timesteps` T counts for IF neurons, `levels` N for level neurons, which need one step only.
+    """What every method reads: `method` itself, "auto" being the one that suits the model;
+    `timesteps` T for IF neurons, `levels` N for level neurons, which need one step only; `bits` of
+    a weight.
 
-    `percentile` of the currents seen in calibration becomes the threshold, 100 being their maximum;
-    "auto" takes the one of PERCENTILES whose network is most like the CNN's outputs on the
-    calibration images. `scaling` "consistent" lets a spike stand for its threshold; "literal" sends
-    it as 1, as published (paper 2). `v_init` is the membrane's start: "half" the threshold rounds
-    the activation, "zero" rounds it down.
+    The others belong to the methods that list them. `percentile` of the currents seen in
+    calibration becomes the threshold, 100 being their maximum; "auto" takes the one of PERCENTILES
+    whose network is most like the CNN's outputs on the calibration images. `scaling` "consistent"
+    lets a spike stand for its threshold; "literal" sends it as 1, as published (paper 2). `v_init`
+    is the membrane's start as a fraction of the threshold: 0.5 rounds the activation, 0 rounds it
+    down.
     """
 
-    method: str = "channel-max"
+    method: str = "auto"
     neuron: Literal["if", "level"] = "if"
     timesteps: int = 16
     levels: int = 15
+    bits: int = 8
     percentile: float | Literal["auto"] = "auto"
     scaling: Literal["consistent", "literal"] = "consistent"
-    v_init: Literal["half", "zero"] = "half"
+    v_init: float = 0.5
 
     @property
     def steps(self) -> int:
@@ -47,39 +53,66 @@ class Converted:
     outputs: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Method:
+    """A conversion method. `convert` takes the populations, calibration images as model values
+    (batch, C, H, W) and the options; `options` names those of Options that it reads beside the
+    common ones.
+    """
+
+    convert: Callable[[tuple[Population, ...], NDArray[np.floating], Options], Converted]
+    options: tuple[str, ...] = ()
+
+
+COMMON = ("method", "neuron", "timesteps", "levels", "bits")
 PERCENTILES = (100.0, 99.9, 99.8, 99.5)
 MAX_TIMESTEPS = 1024
 MAX_LEVELS = 255
+MAX_BITS = 8
 
 
-def check_options(options: Options, methods: tuple[str, ...]) -> None:
-    """Refuse values outside their range, all of them at once; ConversionError."""
+def check_options(options: Options, methods: dict[str, Method]) -> None:
+    """Refuse values outside their range, all of them at once, and options that the method does not
+    read; ConversionError.
+    """
     percentile = options.percentile
     rules = {
-        "--method": (options.method, options.method in methods, "one of " + ", ".join(methods)),
-        "--neuron": (options.neuron, options.neuron in ("if", "level"), "if or level"),
-        "--timesteps": _within(options.timesteps, MAX_TIMESTEPS),
-        "--levels": _within(options.levels, MAX_LEVELS),
-        "--percentile": (
+        "method": (options.method, options.method in methods, "one of " + ", ".join(methods)),
+        "neuron": (options.neuron, options.neuron in ("if", "level"), "if or level"),
+        "timesteps": _within(options.timesteps, 1, MAX_TIMESTEPS),
+        "levels": _within(options.levels, 1, MAX_LEVELS),
+        "bits": _within(options.bits, 2, MAX_BITS),
+        "percentile": (
             percentile,
             percentile == "auto" or (not isinstance(percentile, str) and 0 < percentile <= 100),
             "auto, or above 0 and at most 100",
         ),
-        "--scaling": (
+        "scaling": (
             options.scaling,
             options.scaling in ("consistent", "literal"),
             "consistent or literal",
         ),
-        "--v-init": (options.v_init, options.v_init in ("half", "zero"), "half or zero"),
+        "v_init": (options.v_init, 0 <= options.v_init < 1, "at least 0 and below 1"),
     }
     problems = [
-        Problem(f"option {name}", f"must be {allowed}", str(value))
+        Problem(_named(name), f"must be {allowed}", str(value))
         for name, (value, good, allowed) in rules.items()
         if not good
     ]
+    if options.method in methods:
+        read = (*COMMON, *methods[options.method].options)
+        problems += [
+            Problem(_named(f.name), f"is not read by method {options.method}", str(value))
+            for f in fields(options)
+            if f.name not in read and (value := getattr(options, f.name)) != f.default
+        ]
     if problems:
         raise ConversionError(*problems)
 
 
-def _within(value: int, most: int) -> tuple[int, bool, str]:
-    return value, 1 <= value <= most, f"1..{most}"
+def _named(option: str) -> str:
+    return f"option --{option.replace('_', '-')}"
+
+
+def _within(value: int, least: int, most: int) -> tuple[int, bool, str]:
+    return value, least <= value <= most, f"{least}..{most}"

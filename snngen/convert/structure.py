@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, shapes
+from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, Staircase, shapes
 from snngen.ops import Conv, Linear, MaxPool, Scale, Select, Shape, SumPool
 from snngen.spiking import INPUT, Floats, Synapse
 
@@ -21,16 +21,15 @@ from snngen.spiking import INPUT, Floats, Synapse
 class Population:
     """A layer before thresholds are known.
 
-    `ceiling` is what the CNN's activation saturates at (inf for ReLU, 6 for ReLU6), None where no
-    activation follows: the layer then sends its current on, or is wiring. `synapses` and `bias`
-    (C,) are in the CNN's units.
+    `activation` is what the CNN applies to the sum of `synapses` and `bias` (C,), which are in its
+    units; None where none follows: the layer then sends its current on, or is wiring.
     """
 
     name: str
     shape: Shape
     synapses: tuple[Synapse, ...]
     bias: Floats | None
-    ceiling: float | None
+    activation: Relu | Staircase | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +72,8 @@ class _Builder:
                 parts = [self._current(name, node.name) for name in node.inputs]
                 synapses = tuple(s for part in parts for s in part.synapses)
                 return _Current(node.name, synapses, np.sum([p.bias for p in parts], axis=0))
-            case Relu(maximum):
-                return self._own(self._current(node.inputs[0], node.name), maximum)
+            case Relu() | Staircase() as activation:
+                return self._own(self._current(node.inputs[0], node.name), activation)
             case SumPool() | MaxPool() | Select():
                 return self._wire(node, (Synapse(self._source(node.inputs[0]), node.op),))
             case Concat():
@@ -101,10 +100,10 @@ class _Builder:
             value = self.values[name] = self._own(value, None)
         return value
 
-    def _own(self, current: _Current, ceiling: float | None) -> str:
+    def _own(self, current: _Current, activation: Relu | Staircase | None) -> str:
         shape = self._shape_of(current.synapses)
         self.populations.append(
-            Population(current.name, shape, current.synapses, current.bias, ceiling)
+            Population(current.name, shape, current.synapses, current.bias, activation)
         )
         return current.name
 
