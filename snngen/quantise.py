@@ -33,30 +33,51 @@ LARGEST_FACTOR = (
 )  # of thresholds and biases after scaling: far from 32 bits, far finer than any weight
 
 
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What a layer's integers stand for in the CNN's units, per channel, all (C,): a current I for
+    I / `scale` + `offset`, one unit that it sends for `amplitude`.
+
+    `offset` holds what the integers leave out: a bias that thresholds have absorbed, or in wiring
+    the input's residual.
+    """
+
+    scale: Floats
+    offset: Floats
+    amplitude: Floats
+
+
 def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
     """The integer network; `bits` (2..8) of every weight of convolutions and dense layers.
 
     Raises ConversionError where zero lies far from the input's bytes, BoundError naming every layer
     that 32 bits cannot hold.
     """
+    return quantise_with_units(net, bits)[0]
+
+
+def quantise_with_units(net: SpikingNet, bits: int = 8) -> tuple[FixedNet, dict[str, Units]]:
+    """What `quantise` returns, and by layer what its integers stand for."""
     fixed_input, step, residual = _input(net)
     sent = {INPUT: _Sent(fixed_input.interval, step, residual)}
     layers: list[FixedLayer] = []
+    units: dict[str, Units] = {}
     problems: list[Problem] = []
     output_scale = 1.0
     for layer in net.layers:
         try:
-            done, amplitude = _layer(layer, sent, bits, net.timesteps)
+            done, meant = _layer(layer, sent, bits, net.timesteps)
         except BoundError as error:
             problems += error.problems
             break  # later bounds rest on this one
         layers.append(done)
-        sent[layer.name] = _Sent(done.output, amplitude, _residual(layer, sent))
+        units[layer.name] = meant
+        sent[layer.name] = _Sent(done.output, meant.amplitude, _residual(layer, sent))
         if isinstance(layer.neuron, Accumulate):
-            output_scale = float(amplitude[0])
+            output_scale = float(meant.amplitude[0])
     if problems:
         raise BoundError(*problems)
-    return FixedNet(
+    fixed = FixedNet(
         net.name,
         fixed_input,
         tuple(layers),
@@ -65,6 +86,7 @@ def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
         output_scale / net.timesteps,
         net.method,
     )
+    return fixed, units
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +138,8 @@ def _residual(layer: SpikingLayer, sent: dict[str, _Sent]) -> Floats:
 
 def _layer(
     layer: SpikingLayer, sent: dict[str, _Sent], bits: int, timesteps: int
-) -> tuple[FixedLayer, Floats]:
-    """The integer form of a layer and what one unit that it sends is worth (C,)."""
+) -> tuple[FixedLayer, Units]:
+    """The integer form of a layer and what its integers stand for."""
     sources = [sent[s.source].interval for s in layer.synapses]
     if not isinstance(layer.synapses[0].op, WEIGHTED):
         amplitude = wiring_amplitude(layer.synapses, {k: v.amplitude for k, v in sent.items()})
@@ -125,13 +147,13 @@ def _layer(
         done = FixedLayer(
             layer.name, layer.shape, layer.synapses, None, None, b.current, b.membrane, b.output
         )
-        return done, amplitude
+        return done, Units(1 / amplitude, _residual(layer, sent), amplitude)
     only_scales = all(isinstance(s.op, Scale) for s in layer.synapses)
     widths = (
         SCALE_BITS if layer.neuron else SCALE_BITS[-1:]
     )  # a current sent on had better be small
     for scale_bits in widths if only_scales else (bits,):
-        synapses, bias, neuron, amplitude = _rounded(layer, sent, scale_bits)
+        synapses, bias, neuron, units = _rounded(layer, sent, scale_bits)
         try:
             b = prove(layer.name, synapses, sources, bias, neuron, timesteps)
         except BoundError:
@@ -141,14 +163,14 @@ def _layer(
         done = FixedLayer(
             layer.name, layer.shape, synapses, bias, neuron, b.current, b.membrane, b.output
         )
-        return done, amplitude
+        return done, units
     raise AssertionError("the last width either returned or raised")
 
 
 def _rounded(
     layer: SpikingLayer, sent: dict[str, _Sent], bits: int
-) -> tuple[tuple[Synapse, ...], Ints | None, Neuron | None, Floats]:
-    """Integer synapses, bias and neuron, and what one unit sent is worth."""
+) -> tuple[tuple[Synapse, ...], Ints | None, Neuron | None, Units]:
+    """Integer synapses, bias and neuron, and what these integers stand for."""
     effective = []
     bias = np.zeros(layer.shape[0]) if layer.bias is None else layer.bias.copy()
     for synapse in layer.synapses:
@@ -167,16 +189,18 @@ def _rounded(
             # V - b in one rounding, and exactly: an integer sum reaches a real threshold where it
             # reaches its ceiling
             integer = np.ceil((thresholds - bias[:, None]) * scale[:, None]).astype(np.int64)
-            return synapses, None, Level(integer), layer.amplitude
+            return synapses, None, Level(integer), Units(scale, bias, layer.amplitude)
         case IF() as neuron:
             threshold = np.maximum(np.rint(neuron.threshold * scale), 1).astype(np.int64)
             start = np.rint(neuron.v_init / neuron.threshold * threshold).astype(np.int64)
             floor = None if neuron.v_min is None else np.rint(neuron.v_min * scale).astype(np.int64)
             fixed = replace(neuron, threshold=threshold, v_init=start, v_min=floor)
             used = threshold / (neuron.threshold * scale)
-            return synapses, _or_none(integer_bias), fixed, layer.amplitude * used
+            units = Units(scale, np.zeros_like(scale), layer.amplitude * used)
+            return synapses, _or_none(integer_bias), fixed, units
         case _:
-            return synapses, _or_none(integer_bias), layer.neuron, layer.amplitude / scale
+            units = Units(scale, np.zeros_like(scale), layer.amplitude / scale)
+            return synapses, _or_none(integer_bias), layer.neuron, units
 
 
 def _scale(

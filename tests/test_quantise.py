@@ -14,7 +14,7 @@ from snngen.graph import GraphOp
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, MaxPool, Select, SumPool, Window
 from snngen.pipeline import build
-from snngen.quantise import quantise
+from snngen.quantise import quantise, quantise_with_units
 from snngen.simulate import simulate
 from snngen.spiking import Preprocess, SpikingLayer, SpikingNet, Synapse
 from tests import graphs
@@ -138,3 +138,36 @@ def test_a_coarse_threshold_passes_its_rounding_on() -> None:
     assert net.layers[0].neuron.threshold.tolist() == [3]
     outputs = simulate(net, images).outputs[0, :, 0] * net.output_scale * net.timesteps
     np.testing.assert_allclose(outputs, np.arange(1, 5) * 3 / 127 / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("neuron", ["if", "level"])
+def test_units_take_integers_back_to_the_cnns_numbers(neuron: str) -> None:
+    """Integer currents, decoded, are the real layer's on decoded inputs, but for the rounding to 8
+    bits.
+    """
+    g = graphs.residual()
+    ann, images = graphs.ann(g), graphs.images(g, 8)
+    options = Options(neuron=neuron, timesteps=64, levels=255)
+    spiking = convert(g, ann.preprocess, images, options)
+    net, units = quantise_with_units(spiking)
+    counts = {"input": images * 1.0 * net.timesteps, **simulate(net, images).counts}
+    decoded = {"input": images / 255}
+    for real, fixed in zip(spiking.layers, net.layers, strict=True):
+        integer = sum(s.op.forward(counts[s.source]) for s in fixed.synapses) / net.timesteps
+        if fixed.bias is not None:
+            integer = integer + fixed.bias[:, None, None]
+        scale, offset, amplitude = (
+            v[:, None, None] for v in (units[real.name].scale, units[real.name].offset,
+                                       units[real.name].amplitude)
+        )  # fmt: skip
+        current = sum(s.op.forward(decoded[s.source]) for s in real.synapses)
+        if isinstance(real.synapses[0].op, SumPool):
+            current = current / real.synapses[0].op.divisor
+        if real.bias is not None:
+            current = current + real.bias[:, None, None]
+        got = integer / scale + offset
+        assert np.abs(got - current).max() < 0.04 * np.abs(current).max(), real.name
+        if fixed.neuron is None:
+            decoded[real.name] = got
+        elif real.name in counts:
+            decoded[real.name] = counts[real.name] * amplitude / net.timesteps
