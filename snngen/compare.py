@@ -37,17 +37,17 @@ class Form:
 
 
 def compare(
-    ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options
+    ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options, *, source: Ann
 ) -> tuple[Form, Form | BoundError]:
-    """`net`, which `options` made of `ann`, and its other form, or why there is none; on at most as
-    many of `images` as are affordable.
+    """`net`, which `options` made of `source`, and its other form, or why there is none, both
+    against `ann`; on at most as many of `images` as are affordable.
     """
     other = replace(options, neuron="level" if options.neuron == "if" else "if")
     few = min(calibration_size(ann.graph, o) for o in (options, other))
     seen = images[:: max(1, -(-len(images) // few))]
     chosen = _form(ann, net, seen, options)
     try:
-        return chosen, _form(ann, build(ann, seen, other), seen, other)
+        return chosen, _form(ann, build(source, seen, other), seen, other)
     except BoundError as error:
         return chosen, error
 

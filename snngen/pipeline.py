@@ -65,10 +65,17 @@ class Normalisation:
 
 
 def read_model(
-    path: Path, *, input_shape: tuple[int, ...] | None = None, output: str | None = None
+    path: Path,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    output: str | None = None,
+    keep_epsilon: bool = True,
 ) -> Graph:
-    """The folded float CNN of an ONNX file; ModelError with every problem that it has."""
-    return fold(load(path, input_shape=input_shape, output=output))
+    """The folded float CNN of an ONNX file; ModelError with every problem that it has.
+
+    Without `keep_epsilon`, that of its batch norms is left out (paper 1, `--without cmb`).
+    """
+    return fold(load(path, input_shape=input_shape, output=output, keep_epsilon=keep_epsilon))
 
 
 def calibration_size(graph: Graph, options: Options) -> int:

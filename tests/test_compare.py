@@ -13,7 +13,7 @@ def test_both_forms_are_measured_on_the_same_images() -> None:
     g = graphs.lenet()
     ann, images, options = graphs.ann(g), graphs.images(g, 40), Options(timesteps=8, levels=7)
     net = build(ann, images, options)
-    chosen, other = compare(ann, net, images, options)
+    chosen, other = compare(ann, net, images, options, source=ann)
     found = evaluate(net, images, ann=ann)
     assert (chosen.neuron, chosen.steps, other.neuron, other.steps) == ("if", "T=8", "level", "N=7")
     assert found.agreement is not None and chosen.agreement == found.agreement[-1] / 40

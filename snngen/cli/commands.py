@@ -109,10 +109,11 @@ def convert(
     if out.suffix != ".snn":
         raise ConversionError(Problem("option -o", "must name a file that ends in .snn", str(out)))
     obtained = obtain(model, conversion)
-    if obtained.ann is None or obtained.calibration is None:
+    ann, source, images = obtained.ann, obtained.source, obtained.calibration
+    if ann is None or source is None or images is None:
         raise ConversionError(Problem(str(model), "is converted already", hint="give the model"))
     fixed_file.save(obtained.net, out)
-    forms = compare(obtained.ann, obtained.net, obtained.calibration, conversion.options)
+    forms = compare(ann, obtained.net, images, conversion.options, source=source)
     say(*summaries.network_lines(obtained.net), "", *summaries.form_lines(forms))
     warn_of_loss(forms[0].agreement, forms[0].likeness, conversion.options)
 

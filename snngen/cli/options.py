@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from snngen.convert import METHODS, Options
+from snngen.convert.options import TECHNIQUES
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
 
@@ -46,6 +47,9 @@ class Conversion:
     ] = None
     v_init: Annotated[
         float | None, typer.Option(help="membrane at the start, in thresholds; default 0.5")
+    ] = None
+    without: Annotated[
+        str | None, typer.Option(help=f"these of method ecc's techniques: {','.join(TECHNIQUES)}")
     ] = None
     calibrate: Annotated[
         str | None, typer.Option(help="images that thresholds are balanced on, training images")
@@ -92,6 +96,8 @@ class Conversion:
             raise ConversionError(Problem(f"option --{unused}", rule, found, hint))
         if self.percentile not in (None, "auto"):
             chosen["percentile"] = number("--percentile", str(self.percentile))
+        if self.without is not None:
+            chosen["without"] = tuple(self.without.split(","))
         return Options(**chosen)
 
     @property

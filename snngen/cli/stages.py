@@ -18,6 +18,7 @@ from snngen.errors import ConversionError, DataError, FileError, Problem
 from snngen.evaluate import Ann, Evaluation
 from snngen.files import read_file
 from snngen.fixed import FixedNet
+from snngen.graph import Graph
 from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
 from snngen.targets.c.budget import Budget
@@ -31,12 +32,14 @@ LEAST_AGREEMENT, LEAST_LIKENESS = 0.9, 0.98  # below both the user is warned
 
 @dataclass(frozen=True, eq=False)
 class Obtained:
-    """A network, and where the user named a model: the CNN that it was made of and the images that
-    it was calibrated on.
+    """A network, and where the user named a model: the CNN that the model is, `source`, the CNN
+    that the network was made of (another one with --without cmb), and the images that it was
+    calibrated on.
     """
 
     net: FixedNet
     ann: Ann | None
+    source: Ann | None
     calibration: data.Bytes | None
 
 
@@ -49,7 +52,7 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
         if conversion.given:
             rule = "applies to a model; this network is converted already"
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
-        return Obtained(fixed_file.load(path), None, None)
+        return Obtained(fixed_file.load(path), None, None, None)
     options, normalisation = conversion.options, conversion.normalisation
     if options.method != "auto":
         check_options(options, METHODS)  # before anything takes time
@@ -58,7 +61,16 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
     count = calibration_size(graph, options) if conversion.samples is None else conversion.samples
     images = _calibration_images(conversion.calibrate or calibrate, count, graph.input.shape)
-    return Obtained(build(ann, images, options), ann, images)
+    source = ann
+    if "cmb" in options.without:
+        source = Ann(_without_epsilon(path, conversion), ann.preprocess)
+    return Obtained(build(source, images, options), ann, source, images)
+
+
+def _without_epsilon(path: Path, conversion: Conversion) -> Graph:
+    return read_model(
+        path, input_shape=conversion.shape, output=conversion.output, keep_epsilon=False
+    )
 
 
 def _calibration_images(source: str | None, count: int, shape: Shape) -> data.Bytes:

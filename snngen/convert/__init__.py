@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert.balance import channel_max, layer_max
-from snngen.convert.options import PERCENTILES, Method, Options, check_options
+from snngen.convert.ecc import ecc
+from snngen.convert.options import PERCENTILES, Converted, Method, Options, check_options
 from snngen.convert.structure import populations
 from snngen.graph import Graph, forward
 from snngen.spiking import Preprocess, SpikingNet
@@ -16,6 +17,7 @@ from snngen.spiking import Preprocess, SpikingNet
 METHODS = {
     "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
     "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
+    "ecc": Method(ecc, ("v_init", "without")),
 }
 
 
@@ -44,7 +46,7 @@ def convert(
         candidates = (replace(options, percentile=p) for p in PERCENTILES)
         converted = max(
             (method.convert(parts, values, candidate) for candidate in candidates),
-            key=lambda made: likeness(made.outputs, wanted),
+            key=lambda made: likeness(_outputs(made), wanted),
         )
     else:
         converted = method.convert(parts, values, options)
@@ -58,6 +60,11 @@ def convert(
         options.method,
         graph.notes,
     )
+
+
+def _outputs(made: Converted) -> NDArray[np.float32]:
+    assert made.outputs is not None, "methods that read a percentile give outputs to choose it by"
+    return made.outputs
 
 
 def likeness(outputs: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:

@@ -25,7 +25,7 @@ class Options:
     whose network is most like the CNN's outputs on the calibration images. `scaling` "consistent"
     lets a spike stand for its threshold; "literal" sends it as 1, as published (paper 2). `v_init`
     is the membrane's start as a fraction of the threshold: 0.5 rounds the activation, 0 rounds it
-    down.
+    down. `without` names the TECHNIQUES of method ecc that are switched off.
     """
 
     method: str = "auto"
@@ -36,6 +36,7 @@ class Options:
     percentile: float | Literal["auto"] = "auto"
     scaling: Literal["consistent", "literal"] = "consistent"
     v_init: float = 0.5
+    without: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -45,12 +46,13 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """What a method makes: all layers with their neurons, and the outputs that they give on the
-    calibration images, in the CNN's units, averaged over time: float32 (batch, C, H, W).
+    """What a method makes: all layers with their neurons, and, of a method that reads `percentile`,
+    the outputs that they give on the calibration images, in the CNN's units, averaged over time:
+    float32 (batch, C, H, W).
     """
 
     layers: tuple[SpikingLayer, ...]
-    outputs: NDArray[np.float32]
+    outputs: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Method:
 
 
 COMMON = ("method", "neuron", "timesteps", "levels", "bits")
+TECHNIQUES = ("cn", "tre", "cmb")
 PERCENTILES = (100.0, 99.9, 99.8, 99.5)
 MAX_TIMESTEPS = 1024
 MAX_LEVELS = 255
@@ -93,6 +96,11 @@ def check_options(options: Options, methods: dict[str, Method]) -> None:
             "consistent or literal",
         ),
         "v_init": (options.v_init, 0 <= options.v_init < 1, "at least 0 and below 1"),
+        "without": (
+            ",".join(options.without),
+            set(options.without) <= set(TECHNIQUES),
+            "some of " + ",".join(TECHNIQUES),
+        ),
     }
     problems = [
         Problem(_named(name), f"must be {allowed}", str(value))

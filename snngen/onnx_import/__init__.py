@@ -16,7 +16,7 @@ import onnx
 from snngen.errors import ModelError, Problem
 from snngen.graph import Graph, GraphInput, Layout, check_graph
 from snngen.onnx_import.network import INPUT, Network
-from snngen.onnx_import.plan import Plan, input_dims, make_plan
+from snngen.onnx_import.plan import Plan, input_dims, make_plan, without_epsilon
 from snngen.onnx_import.reader import parse
 from snngen.onnx_import.table import IMPORTERS
 from snngen.onnx_import.values import Index, Refused, Value, View, as_chw, guard_size
@@ -26,15 +26,25 @@ __all__ = ["IMPORTERS", "import_model", "load"]
 
 
 def load(
-    path: Path, *, input_shape: tuple[int, ...] | None = None, output: str | None = None
+    path: Path,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    output: str | None = None,
+    keep_epsilon: bool = True,
 ) -> Graph:
     """Import the ONNX file; weights in other files must lie in its folder.
 
     `input_shape` fills in dimensions that the model leaves open; `output` chooses among several
-    outputs. Raises FileError for a file that cannot be read, ModelError with all problems found.
+    outputs; without `keep_epsilon` every batch norm loses its epsilon, the mistake that paper 1
+    corrects. Raises FileError for a file that cannot be read, ModelError with all problems found.
     """
     return import_model(
-        parse(path), name=path.stem, base_dir=path.parent, input_shape=input_shape, output=output
+        parse(path),
+        name=path.stem,
+        base_dir=path.parent,
+        input_shape=input_shape,
+        output=output,
+        keep_epsilon=keep_epsilon,
     )
 
 
@@ -45,9 +55,12 @@ def import_model(
     base_dir: Path | None = None,
     input_shape: tuple[int, ...] | None = None,
     output: str | None = None,
+    keep_epsilon: bool = True,
 ) -> Graph:
     """Like `load`, for a model in memory; `base_dir` is the folder of its external data."""
     plan = make_plan(model, base_dir, output)
+    if not keep_epsilon:
+        plan = without_epsilon(plan)
     batch, sample = input_dims(plan.input, input_shape)
     try:
         guard_size((batch or 2, *sample), "the input")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -66,6 +66,30 @@ def make_plan(model: onnx.ModelProto, base_dir: Path | None, output: str | None)
         base_dir,
         tuple(notes),
     )
+
+
+def without_epsilon(plan: Plan) -> Plan:
+    """With epsilon 0 in every BatchNormalization; ModelError where there is none left to change."""
+    nodes = []
+    for node in plan.nodes:
+        if node.op_type == "BatchNormalization":
+            changed = onnx.NodeProto()
+            changed.CopyFrom(node)
+            del changed.attribute[:]
+            changed.attribute.extend(a for a in node.attribute if a.name != "epsilon")
+            changed.attribute.append(onnx.helper.make_attribute("epsilon", 0.0))
+            node = changed
+        nodes.append(node)
+    if not any(node.op_type == "BatchNormalization" for node in nodes):
+        raise ModelError(
+            Problem(
+                "the model",
+                "there is no batch norm whose epsilon could be left out",
+                "no node BatchNormalization",
+                "leave cmb out of --without, or export the model without folding batch norm",
+            )
+        )
+    return replace(plan, nodes=tuple(nodes))
 
 
 def label(proto: onnx.NodeProto) -> str:
