@@ -65,11 +65,10 @@ def prove(
     match neuron:
         case None:
             return Bounds(current, None, current)
-        case Level(thresholds):
-            levels = thresholds.shape[1]
-            return Bounds(
-                current, None, Interval(np.zeros_like(current.lo), np.full_like(current.hi, levels))
-            )
+        case Level(thresholds, lowest):
+            highest = lowest + thresholds.shape[1]
+            sent = Interval(np.full_like(current.lo, lowest), np.full_like(current.hi, highest))
+            return Bounds(current, None, sent)
         case Accumulate():
             membrane = Interval(
                 np.minimum(current.lo, 0) * timesteps, np.maximum(current.hi, 0) * timesteps

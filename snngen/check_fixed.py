@@ -138,7 +138,7 @@ def _check_numbers(layer: FixedLayer, where: str) -> None:
             if neuron.v_min is not None:
                 _check_per_channel(neuron.v_min, channels, f"{where}: v_min")
                 _require(bool((neuron.v_min <= 0).all()), where, "has a v_min above 0")
-        case Level(thresholds):
+        case Level(thresholds, lowest):
             _require(
                 thresholds.ndim == 2 and thresholds.shape[0] == channels and thresholds.size > 0,
                 f"{where}: the level thresholds",
@@ -147,6 +147,8 @@ def _check_numbers(layer: FixedLayer, where: str) -> None:
             _require(_fits_int32(thresholds), where, "has a level threshold beyond 32 bits")
             ascending = bool((thresholds[:, 1:] >= thresholds[:, :-1]).all())
             _require(ascending, where, "has level thresholds that are not in ascending order")
+            fits = INT32.min <= lowest <= INT32.max - thresholds.shape[1]
+            _require(fits, where, "sends levels beyond 32 bits")
         case _:
             pass
 

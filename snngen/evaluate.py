@@ -94,7 +94,7 @@ def evaluate(
             alike += likeness(result.outputs[:, -1] * net.output_scale, wanted) * len(wanted)
             tally[1] += (classes == ann_classes[:, None]).sum(0)
             ann_correct += 0 if labels is None else int((ann_classes == labels[part]).sum())
-        _add_counts(sent, result)
+        _add_spikes(sent, result)
         done = part.stop
         progress(done)
     arriving = spikes_passed_on(net, sent)
@@ -142,9 +142,9 @@ def _batches(images: Images) -> Iterator[Images]:
     return (images[k : k + BATCH] for k in range(0, len(images), BATCH))
 
 
-def _add_counts(sent: dict[str, NDArray[np.int64]], result: Simulation) -> None:
-    for name, counts in result.counts.items():
-        sent[name] += counts.sum(0)
+def _add_spikes(sent: dict[str, NDArray[np.int64]], result: Simulation) -> None:
+    for name, spikes in result.spikes.items():
+        sent[name] += spikes.sum(0)
 
 
 def _activity(

@@ -91,10 +91,10 @@ class _LayerState:
         match self.layer.neuron:
             case None:
                 return current
-            case Level(thresholds):
+            case Level(thresholds, lowest):
                 self.v = current
                 reached: Ints = (current >= thresholds.T[:, :, None, None]).sum(0)
-                return reached
+                return lowest + reached
             case Accumulate():
                 self.v += current
                 return self.v.copy()

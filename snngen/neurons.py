@@ -31,11 +31,13 @@ class IF:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Stateless, count-coded: sends how many of its sorted `thresholds` (C, N) the sum has reached,
-    0..N, in one step.
+    """Stateless, count-coded: sends `lowest` + how many of its sorted `thresholds` (C, N) the sum
+    has reached, lowest..lowest + N, in one step. `lowest` is below 0 where the activation keeps its
+    sign.
     """
 
     thresholds: Array
+    lowest: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ within the layer's proven bounds; float32 holds all integers up to 2**24, float6
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,12 +31,13 @@ class Simulation:
 
     `outputs`: the output membranes at every timestep, int64 (batch, T, K), K in canonical order.
     `counts`: per layer what it sent in all, summed over time, int64 (batch, C, H, W); the output
-    layer has none. `trace`: every output and membrane at every timestep, or None where it was not
-    asked for.
+    layer has none. `spikes`: the same without regard to sign, how many spikes that took. `trace`:
+    every output and membrane at every timestep, or None where it was not asked for.
     """
 
     outputs: NDArray[np.int64]
     counts: dict[str, NDArray[np.int64]]
+    spikes: dict[str, NDArray[np.int64]]
     trace: Trace | None
 
 
@@ -45,10 +46,10 @@ def simulate(net: FixedNet, images: NDArray[np.uint8], *, trace: bool = False) -
     batch.
     """
     parts = list(stream(net, _chunks(images, _chunk_size(net)), trace=trace))
-    counts = {name: np.concatenate([p.counts[name] for p in parts]) for name in parts[0].counts}
     return Simulation(
         np.concatenate([p.outputs for p in parts]),
-        counts,
+        join_layers([p.counts for p in parts]),
+        join_layers([p.spikes for p in parts]),
         None if not trace else _join([p.trace for p in parts if p.trace is not None]),
     )
 
@@ -58,6 +59,11 @@ def stream(
 ) -> Iterator[Simulation]:
     """Run batch after batch, as many at once as there are cores, yielding results in order."""
     return ordered_map(lambda batch: _run(net, batch, trace), batches)
+
+
+def join_layers(parts: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
+    """Several batches as one, layer by layer."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def exact_dtype(layer: FixedLayer, sources: list[Interval]) -> type[np.floating[Any]]:
@@ -108,6 +114,7 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
     values: dict[str, Values] = {INPUT: net.input.table[channel, images].astype(np.float32)[None]}
     last_use = {s.source: layer.name for layer in net.layers for s in layer.synapses}
     counts: dict[str, NDArray[np.int64]] = {}
+    spikes: dict[str, NDArray[np.int64]] = {}
     traces: Trace = {}
     outputs = np.empty(0, np.int64)
     for layer in net.layers:
@@ -116,7 +123,11 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
             outputs = sent.reshape(*sent.shape[:2], -1).swapaxes(0, 1).astype(np.int64)
         else:
             repeats = net.timesteps // len(sent)
-            counts[layer.name] = sent.sum(0, dtype=np.float64).astype(np.int64) * repeats
+            counts[layer.name] = repeats * _sum_over_time(sent)
+            signed = layer.output.min < 0
+            spikes[layer.name] = (
+                repeats * _sum_over_time(np.abs(sent)) if signed else counts[layer.name]
+            )
         if trace:
             traces[layer.name] = LayerTrace(
                 _as_trace(sent, net.timesteps),
@@ -126,7 +137,12 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
         for synapse in layer.synapses:
             if last_use[synapse.source] == layer.name:
                 values.pop(synapse.source, None)
-    return Simulation(outputs, counts, traces if trace else None)
+    return Simulation(outputs, counts, spikes, traces if trace else None)
+
+
+def _sum_over_time(values: Values) -> NDArray[np.int64]:
+    total: NDArray[np.int64] = values.sum(0, dtype=np.float64).astype(np.int64)
+    return total
 
 
 def _as_trace(values: Values, timesteps: int) -> NDArray[np.int64]:
@@ -155,8 +171,8 @@ def _layer(
     match layer.neuron:
         case None:
             return current, None
-        case Level(thresholds):
-            sent = np.zeros_like(current)
+        case Level(thresholds, lowest):
+            sent = np.full_like(current, lowest)
             for threshold in thresholds.T.astype(dtype):
                 sent += current >= threshold[:, None, None]
             return sent, current

@@ -144,6 +144,7 @@ def _differing_image(expected: Simulation, got: Simulation) -> int | None:
     differs = (expected.outputs != got.outputs).any((1, 2))
     for name, counts in expected.counts.items():
         differs |= (counts != got.counts[name]).any((1, 2, 3))
+        differs |= (expected.spikes[name] != got.spikes[name]).any((1, 2, 3))
     return int(differs.argmax()) if differs.any() else None
 
 

@@ -231,7 +231,8 @@ class _Drawing:
             count = self.draw(st.sampled_from([1, 2, 4, 15]))
             low = max(current.min // 4, -(2**31))
             thresholds = self.rng.integers(low, top // 2 + 2, (channels, count))
-            return Level(np.sort(thresholds, axis=1))
+            lowest = self.draw(st.sampled_from([0, 0, -1, -count, -128, 3]))
+            return Level(np.sort(thresholds, axis=1), lowest)
         most = max(1, int(top * self.draw(st.sampled_from([0.02, 0.2, 1.0]))))
         threshold = self.rng.integers(1, most + 1, channels)
         return IF(
@@ -355,15 +356,18 @@ def spiking_showcase(layout: Layout = "CHW") -> FixedNet:
 
 
 def level_showcase(layout: Layout = "HWC") -> FixedNet:
-    """Level neurons over grouped, strided convolutions, pools and a concatenation."""
+    """Level neurons, one layer with signs, over grouped, strided convolutions, pools and a
+    concatenation.
+    """
     rng = np.random.default_rng(11)
     table = rng.integers(-40, 60, (3, 256)).astype(np.int16)
     given = FixedInput((3, 7, 5), layout, table, np.ones(3), np.zeros(3))
     builder = Builder(given, 1)
 
-    def levels(sources: list[Source], bias: np.ndarray, count: int) -> Level:
+    def levels(sources: list[Source], bias: np.ndarray, count: int, lowest: int = 0) -> Level:
         most = builder.current(sources, bias).hi // 3
-        return Level(np.sort(rng.integers(-most // 2, most, (count, len(most))).T, axis=1))
+        thresholds = rng.integers(-most // 2, most, (count, len(most))).T
+        return Level(np.sort(thresholds, axis=1), lowest)
 
     sources: list[Source] = [
         (INPUT, Conv(rng.integers(-9, 20, (6, 1, 3, 2)), Window((3, 2), (1, 1), (1, 0, 0, 1)), 3))
@@ -384,7 +388,7 @@ def level_showcase(layout: Layout = "HWC") -> FixedNet:
     )
     sources = [("concat", Linear(rng.integers(-20, 30, (10, 12, 6, 2))))]
     bias = rng.integers(-50, 50, 10)
-    builder.add("dense", sources, bias, levels(sources, bias, 15))
+    builder.add("dense", sources, bias, levels(sources, bias, 15, -7))
     builder.add(
         "output", [("dense", Linear(rng.integers(-40, 40, (4, 10, 1, 1))))], None, Accumulate()
     )

@@ -8,12 +8,15 @@ import numpy as np
 
 from snngen.convert import Options
 from snngen.evaluate import evaluate, spikes_passed_on
+from snngen.fixed import FixedInput
 from snngen.graph import Relu
-from snngen.ops import WEIGHTED, SumPool, Window
+from snngen.neurons import IF, Accumulate, Level
+from snngen.ops import WEIGHTED, Linear, SumPool, Window
 from snngen.pipeline import build
 from snngen.simulate import simulate
 from snngen.spiking import INPUT
 from tests import graphs
+from tests.networks import Builder, random_images
 
 
 def test_synops_are_the_spikes_that_arrive() -> None:
@@ -40,6 +43,35 @@ def test_synops_are_the_spikes_that_arrive() -> None:
                 synops += int(ones.forward(sent.reshape(-1, *sent.shape[2:])).sum())
         assert activity.synops == synops / 3
     assert "shortcut" in spiking and not spiking.keys() & {INPUT, "conv4", "both"}
+
+
+def test_spikes_below_zero_are_spikes() -> None:
+    """Neurons that take spikes back, and levels that keep their sign: each spike costs its
+    synapses, whatever its sign.
+    """
+    table = np.arange(-128, 128, dtype=np.int16)[None]
+    given = FixedInput((1, 4, 4), "CHW", table, np.ones(1), np.zeros(1))
+    weight = np.random.default_rng(0).integers(-9, 10, (3, 1, 4, 4))
+    signed_if = IF(np.full(3, 400), np.full(3, 200), signed=True)
+    signed_level = Level(np.tile(np.arange(-400, 401, 200), (3, 1)), -2)
+    for timesteps, neuron in ((9, signed_if), (1, signed_level)):
+        builder = Builder(given, timesteps)
+        builder.add("hidden", [(INPUT, Linear(weight))], None, neuron)
+        # rises at first, falls when `hidden` begins to fire
+        falling = Linear(np.full((3, 3, 1, 1), -300))
+        builder.add("again", [("hidden", falling)], np.array([150, 140, 130]), neuron)
+        builder.add("out", [("again", Linear(np.ones((7, 3, 1, 1), int)))], None, Accumulate())
+        net = builder.finish()
+        images = random_images(net, 30)
+        trace = simulate(net, images, trace=True).trace
+        assert trace is not None
+        spikes = {name: np.abs(trace[name].output).sum() for name in ("hidden", "again")}
+        assert any((trace[name].output < 0).any() for name in spikes)
+        result = evaluate(net, images)
+        assert [row.synops * 30 for row in result.layers] == [
+            0, 3 * spikes["hidden"], 7 * spikes["again"],
+        ]  # fmt: skip
+        assert [row.spikes * 30 for row in result.layers[:2]] == list(spikes.values())
 
 
 def test_accuracy_agreement_and_rates() -> None:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from snngen import fixed_file
 from snngen.errors import FileError
 from snngen.fixed import FixedInput, FixedNet
-from snngen.neurons import IF, Accumulate
+from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, SumPool, Window
 from snngen.simulate import simulate
 from snngen.spiking import INPUT
-from tests.networks import Builder, fixed_nets, random_images
+from tests.networks import Builder, fixed_nets, level_showcase, random_images
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 PREFIX = struct.Struct("<8sIQ")
@@ -87,7 +87,7 @@ def test_the_format_does_not_change_unnoticed() -> None:
     ]  # fmt: skip
     assert (
         fixed_file.digest(small_net())
-        == "6a979ea68ff48c83e5a6e557e3d50805a162cc10ac06502b90cb4ac5e84dc397"
+        == "be8787a08b07b8851da8d3ff62f926fe135d688f274ac0b3a57ba48e8ba2f14f"
     )
 
 
@@ -247,10 +247,20 @@ def test_neurons_are_checked(damage, message: str) -> None:
         fixed_file.loads(fixed_file.dumps(replace(net, layers=layers)), "test")
 
 
+def test_levels_beyond_32_bits_are_refused() -> None:
+    net = level_showcase()
+    dense = net["dense"]
+    assert isinstance(dense.neuron, Level) and dense.neuron.lowest < 0
+    layers = [replace(dense, neuron=replace(dense.neuron, lowest=2**31 - 15))]
+    layers = [layers[0] if layer.name == "dense" else layer for layer in net.layers]
+    with pytest.raises(FileError, match="sends levels beyond 32 bits"):
+        fixed_file.loads(fixed_file.dumps(replace(net, layers=tuple(layers))), "test")
+
+
 def test_a_newer_version_says_so() -> None:
     body = bytearray(fixed_file.dumps(small_net())[:-32])
-    body[8] = 2
-    with pytest.raises(FileError, match="version 2, this snngen reads version 1") as caught:
+    body[8] = 3
+    with pytest.raises(FileError, match="version 3, this snngen reads version 2") as caught:
         fixed_file.loads(sealed(bytes(body)), "net.snn")
     assert "install a newer snngen" in str(caught.value)
 

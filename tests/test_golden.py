@@ -27,6 +27,7 @@ def test_simulate_equals_golden(net: FixedNet) -> None:
             np.testing.assert_array_equal(got.membrane, want.membrane, err_msg=layer.name)
         if layer.name in fast.counts:
             np.testing.assert_array_equal(fast.counts[layer.name], want.output.sum(1))
+            np.testing.assert_array_equal(fast.spikes[layer.name], abs(want.output).sum(1))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -117,6 +117,7 @@ typedef struct snn_if_op {
 typedef struct snn_level_op {
     snn_array thresholds;     /* [channel][level], ascending */
     uint16_t levels;
+    int32_t lowest;           /* what is sent where no threshold is reached */
 } snn_level_op;
 
 snn_neuron_fn snn_if;

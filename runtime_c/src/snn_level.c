@@ -22,7 +22,7 @@ void snn_level(const void *op, uint16_t channels, int32_t *current, int32_t *mem
     (void)balance;
     for (uint16_t c = 0; c < channels; ++c) {
         membrane[c] = current[c];
-        current[c] = reached(&neuron->thresholds, (size_t)c * neuron->levels, neuron->levels,
-                             current[c]);
+        current[c] = neuron->lowest + reached(&neuron->thresholds, (size_t)c * neuron->levels,
+                                              neuron->levels, current[c]);
     }
 }

@@ -78,6 +78,13 @@ static void test_levels(void)
     CHECK_ROW(equal, 3, 3);
     snn_level(&op, 2, high, z, NULL);
     CHECK_ROW(high, 4, 4);
+
+    const snn_level_op with_sign = {
+        .thresholds = {levels, SNN_I16}, .levels = 4, .lowest = -2};
+    int32_t below[] = {-3, 2};
+    snn_level(&with_sign, 2, below, z, NULL);
+    CHECK_ROW(below, -2, 1);
+    CHECK_ROW(z, -3, 2);
 }
 
 static void test_accumulation(void)

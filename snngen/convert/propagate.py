@@ -89,7 +89,7 @@ def fire(neuron: IF | Level, current: Values, timesteps: int) -> Values:
         counts = np.zeros(current.shape, np.uint8)  # at most 255 levels, and bytes add fast
         for threshold in neuron.thresholds.T:
             counts += current >= threshold[:, None, None].astype(np.float32)
-        return counts.astype(np.float32)
+        return counts.astype(np.float32) + np.float32(neuron.lowest)
     theta = neuron.threshold[:, None, None].astype(np.float32)
     v = np.broadcast_to(neuron.v_init[:, None, None].astype(np.float32), current.shape[1:]).copy()
     spikes = np.empty((timesteps, *v.shape), np.float32)

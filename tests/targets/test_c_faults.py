@@ -110,7 +110,7 @@ def field_faults(kind: str) -> Iterator[Fault]:
                     number = list(NUMBER.finditer(value))[k]
                     at = start + number.start()
                     yield f"{name}.window[{k}]", at, at + len(number[0]), str(int(number[0]) + 1)
-            elif field in ("max_spikes", "levels"):
+            elif field in ("max_spikes", "levels", "lowest"):
                 yield f"{name}.{field}", start, start + len(value), str(int(value) + 1)
 
 

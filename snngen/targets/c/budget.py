@@ -26,7 +26,7 @@ CODE_BYTES = {
     "snn_max_pool_counts": 622,
     "snn_select": 126,
     "snn_if": 218,
-    "snn_level": 142,
+    "snn_level": 152,
     "snn_accumulate": 30,
 }
 STRUCT_BYTES = {
@@ -37,7 +37,7 @@ STRUCT_BYTES = {
     "snn_max_pool_op": 16,
     "snn_select_op": 12,
     "snn_if_op": 24,
-    "snn_level_op": 12,
+    "snn_level_op": 16,
 }
 VALUES_BYTES, SYNAPSE_BYTES, LAYER_BYTES, MODEL_BYTES = 24, 16, 56, 40
 STACK_BYTES = 640

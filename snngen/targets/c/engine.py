@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from snngen.errors import FileError, Problem, ToolError
 from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace, Trace
-from snngen.simulate import Simulation
+from snngen.simulate import Simulation, join_layers
 from snngen.targets.c.build import FLAGS, compile_shared
 from snngen.targets.c.emit import MANIFEST, check_prefix, emit, render
 from snngen.targets.c.storage import channels_first
@@ -31,8 +31,8 @@ CHUNK_BYTES = 2**25  # captured at once by a thread
 CDEF = """
 typedef struct { size_t layers; const size_t *first; const uint8_t *held_by; size_t timesteps; }
     harness_net;
-typedef struct { int32_t *outputs; int64_t *counts; int32_t *sent; int32_t *held; }
-    harness_capture;
+typedef struct { int32_t *outputs; int64_t *counts; int64_t *spikes; int32_t *sent;
+    int32_t *held; } harness_capture;
 size_t harness_arena_bytes(void);
 size_t harness_timesteps(void);
 int harness_selftest(void *arena, size_t arena_bytes);
@@ -111,7 +111,7 @@ class Engine:
     ) -> Iterator[Run]:
         """Run batch after batch in parts of moderate memory, yielding their results in order."""
         workers = cpu_count() or 1
-        per_image = self._neurons * (8 * counts + 8 * trace * self.net.timesteps) + 1
+        per_image = self._neurons * (16 * counts + 8 * trace * self.net.timesteps) + 1
         with ThreadPoolExecutor(workers) as pool:
             pending = []
             for batch in batches:
@@ -159,6 +159,7 @@ class Engine:
         outputs_size = self._first[-1] - self._first[-2]
         outputs = np.zeros((n, net.timesteps, outputs_size), np.int32)
         total = np.zeros((n, self._neurons), np.int64) if counts else None
+        spikes = np.zeros_like(total) if total is not None else None
         sent = np.zeros((n, net.timesteps, self._neurons), np.int32) if trace else None
         held = np.zeros_like(sent) if sent is not None else None
         classes, membranes = np.zeros(n, np.int32), np.zeros((n, outputs_size), np.int32)
@@ -168,6 +169,7 @@ class Engine:
             [
                 self._pointer(outputs, "int32_t *"),
                 self._pointer(total, "int64_t *"),
+                self._pointer(spikes, "int64_t *"),
                 self._pointer(sent, "int32_t *"),
                 self._pointer(held, "int32_t *"),
             ],
@@ -194,6 +196,7 @@ class Engine:
             Simulation(
                 canonical.reshape(n, net.timesteps, -1).astype(np.int64),
                 {} if total is None else self._by_layer(total, slice(None, -1)),
+                {} if spikes is None else self._by_layer(spikes, slice(None, -1)),
                 None if sent is None or held is None else self._trace(sent, held),
             ),
             membranes,
@@ -233,13 +236,17 @@ def prefix_of(files: Mapping[str, bytes]) -> str:
 def join(runs: Sequence[Run]) -> Run:
     """Several batches as one."""
     parts = [run.simulation for run in runs]
-    counts = {name: np.concatenate([p.counts[name] for p in parts]) for name in parts[0].counts}
     traces = [p.trace for p in parts if p.trace is not None]
     trace = None
     if traces:
         trace = {name: _join_layer([t[name] for t in traces]) for name in traces[0]}
     return Run(
-        Simulation(np.concatenate([p.outputs for p in parts]), counts, trace),
+        Simulation(
+            np.concatenate([p.outputs for p in parts]),
+            join_layers([p.counts for p in parts]),
+            join_layers([p.spikes for p in parts]),
+            trace,
+        ),
         np.concatenate([run.membranes for run in runs]),
         np.concatenate([run.classes for run in runs]),
     )

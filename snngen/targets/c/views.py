@@ -300,7 +300,7 @@ class _Views:
                 return "NULL", "NULL", NO_ARRAY
             case Accumulate():
                 return "snn_accumulate", "NULL", NO_ARRAY
-            case Level(thresholds):
+            case Level(thresholds, lowest):
                 order = "level thresholds, [channel][level]"
                 array = self._array(f"{prefix}_levels", thresholds, layer.name, order)
                 name = self._struct(
@@ -308,6 +308,7 @@ class _Views:
                     f"{prefix}_neuron",
                     thresholds=array.reference,
                     levels=str(thresholds.shape[1]),
+                    lowest=c_int(lowest),
                 )
                 return "snn_level", f"&{name}", NO_ARRAY
             case IF() as neuron:

@@ -1,6 +1,6 @@
 /* model.h - the spiking network 'level_showcase', converted by snngen 0.1.0 (drawn).
  *
- * Network eb72742762ba16d444f164a062c7172cdf21bea5bb6245957d9c97e131023c73.
+ * Network 6837215d0bbb9e59fe51d13c833928164e598f0ec36ee35f0d7416293f5ff3ac.
  * Generated: change the network and emit again, rather than this file. */
 #ifndef MODEL_H
 #define MODEL_H
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define MODEL_DIGEST "eb72742762ba16d444f164a062c7172cdf21bea5bb6245957d9c97e131023c73"
+#define MODEL_DIGEST "6837215d0bbb9e59fe51d13c833928164e598f0ec36ee35f0d7416293f5ff3ac"
 #define MODEL_ARENA_BYTES 372ul
 #define MODEL_INPUT_BYTES 105ul /* HWC of 3x7x5 (CxHxW) */
 #define MODEL_OUTPUTS 4

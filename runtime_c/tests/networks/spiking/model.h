@@ -1,6 +1,6 @@
 /* model.h - the spiking network 'spiking_showcase', converted by snngen 0.1.0 (drawn).
  *
- * Network 87166f98cb5ad96bf9ce037672e12607ca9e7152edaaa91c481cba6d52ca9649.
+ * Network 33d981f0f928c6822fac41e09cc88201618534bcefcbe918b727d5eb1554e215.
  * Generated: change the network and emit again, rather than this file. */
 #ifndef MODEL_H
 #define MODEL_H
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define MODEL_DIGEST "87166f98cb5ad96bf9ce037672e12607ca9e7152edaaa91c481cba6d52ca9649"
+#define MODEL_DIGEST "33d981f0f928c6822fac41e09cc88201618534bcefcbe918b727d5eb1554e215"
 #define MODEL_ARENA_BYTES 1584ul
 #define MODEL_INPUT_BYTES 72ul /* CHW of 2x6x6 (CxHxW) */
 #define MODEL_OUTPUTS 5
