@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench bench-peers clean
+.PHONY: help demo test check bench bench-accuracy bench-peers clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
 	@echo "make test    the tests, on all cores"
 	@echo "make check   format, lint, types and the tests"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
+	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
 	@echo "make bench-peers   speed beside torch simulators, which it installs"
 
 demo: $(READY)
@@ -29,6 +30,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench.given_networks
 	$(BIN)/python -m bench.resnet20
+
+bench-accuracy: $(READY)
+	$(BIN)/python -m bench.accuracy
 
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3

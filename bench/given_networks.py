@@ -13,20 +13,19 @@ with names, only those rows are measured anew.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from bench.networks import MNIST, ROOT
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann, evaluate
-from snngen.pipeline import Normalisation, build, calibration_size, read_model
+from snngen.pipeline import build, calibration_size, read_model
 from snngen.verify import verify
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench/results/given_networks.json"
 TABLE = ROOT / "docs/benchmarks/given_networks.md"
 TRACED = 100
@@ -43,43 +42,21 @@ view (docs/decisions/0007-thresholds.md).
 | network | import | CNN | `if` T=16 | loss | `level` N=15 | loss | C = golden |
 |---|---|---|---|---|---|---|---|"""
 
-# file, data set, normalisation, published top-1 on the whole test set
-NETWORKS = {
-    "lenet_ref": ("mnist/lenet_ref.onnx", "mnist", Normalisation(), 99.05),
-    "mnist-8": ("mnist/mnist-8.onnx", "mnist", Normalisation(), 98.9),
-    "mnist-net_256x2": ("mnist/vnn21_mnist-net_256x2.onnx", "mnist", Normalisation(), 98.08),
-    "Convnet_avgpool": ("mnist/vnn21_Convnet_avgpool.onnx", "mnist", Normalisation(), 97.95),
-    "pcelis_cnn_pool": ("mnist/pcelis_mnist_cnn_pool.onnx", "mnist", Normalisation(), 97.58),
-    "sinabs_mnist": ("mnist/sinabs_mnist.onnx", "mnist", Normalisation(1.0), 97.88),
-    "fyh620_lenet": (
-        "mnist/fyh620_lenet.onnx",
-        "mnist",
-        Normalisation(255.0, (0.1307,), (0.3081,)),
-        98.13,
-    ),
-    "edwin19_fashion": (
-        "fashion/edwin19_fashion_mnist.onnx",
-        "fashion_mnist",
-        Normalisation(),
-        90.15,
-    ),
-}
 
-
-def measure(name: str, models: Path) -> dict[str, object]:
-    file, dataset, normalisation, published = NETWORKS[name]
-    graph = read_model(models / file)
-    ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
-    test = load(dataset, graph.input.shape)
+def measure(name: str) -> dict[str, object]:
+    network = MNIST[name]
+    graph = read_model(network.path)
+    ann = Ann(graph, network.normalisation.preprocess(graph.input.shape[0]))
+    test = load(network.data, graph.input.shape)
     row: dict[str, object] = {
         "network": name,
-        "published": published,
-        "onnxruntime": against_onnxruntime(ann, models / file, test.images),
+        "published": network.published,
+        "onnxruntime": against_onnxruntime(ann, network.path, test.images),
     }
     for neuron in ("if", "level"):
         options = Options(neuron=neuron)
         count = calibration_size(graph, options)
-        training = load(dataset, graph.input.shape, split="train", limit=count)
+        training = load(network.data, graph.input.shape, split="train", limit=count)
         net = build(ann, training.images, options)
         found = evaluate(net, test.images, test.labels, ann=ann)
         assert found.correct is not None and found.ann_correct is not None
@@ -140,11 +117,10 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    models = Path(os.environ["SNNGEN_MODELS"])
-    names = sys.argv[1:] or list(NETWORKS)
+    names = sys.argv[1:] or list(MNIST)
     known = {row["network"]: row for row in json.loads(RESULTS.read_text())}
-    known |= {name: measure(name, models) for name in names}
-    rows = [known[name] for name in NETWORKS if name in known]
+    known |= {name: measure(name) for name in names}
+    rows = [known[name] for name in MNIST if name in known]
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     TABLE.write_text(table(rows))
     print(TABLE.read_text())

@@ -15,12 +15,10 @@ and docs/benchmarks/golden_vs_torch.md.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import sinabs.activation
@@ -28,16 +26,16 @@ import sinabs.layers
 import torch
 from spikingjelly.activation_based import functional, neuron
 
+from bench.networks import MNIST, ROOT
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF
 from snngen.ops import Conv, Linear, SumPool
-from snngen.pipeline import Normalisation, build, read_model
+from snngen.pipeline import build, read_model
 from snngen.simulate import stream
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench/results/golden_vs_torch.json"
 TABLE = ROOT / "docs/benchmarks/golden_vs_torch.md"
 HEADER = """# The golden model beside torch simulators
@@ -146,8 +144,9 @@ def sinabs_engine(net: FixedNet) -> Engine:
 
 
 def main() -> None:
-    graph = read_model(Path(os.environ["SNNGEN_MODELS"]) / "mnist/lenet_ref.onnx")
-    ann = Ann(graph, Normalisation().preprocess(1))
+    network = MNIST["lenet_ref"]
+    graph = read_model(network.path)
+    ann = Ann(graph, network.normalisation.preprocess(1))
     training = load("mnist", graph.input.shape, split="train", limit=256)
     net = build(ann, training.images, Options())
     count = int(sys.argv[1]) if len(sys.argv) > 1 else None

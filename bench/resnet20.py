@@ -21,13 +21,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.given_networks import against_onnxruntime
+from bench.networks import IMAGENET, ROOT
 from snngen import fixed_file
 from snngen.data import load
 from snngen.evaluate import Ann
-from snngen.pipeline import Normalisation, read_model
+from snngen.pipeline import read_model
 from snngen.verify import verify
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench/results/resnet20.json"
 TABLE = ROOT / "docs/benchmarks/resnet20.md"
 EXPORTS = {
@@ -35,7 +35,6 @@ EXPORTS = {
     "old exporter, batch norm kept": "akamaster_resnet20_bn.onnx",
     "dynamo exporter": "akamaster_resnet20_opset20.onnx",
 }
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGES, TRACED = 100, 10
 HEADER = f"""# ResNet-20 in three exports
 
@@ -55,13 +54,13 @@ def cpu_seconds(*words: str) -> float:
 
 
 def measure(export: str, file: Path, neuron: str, scratch: Path) -> dict[str, object]:
-    mean, std = (",".join(map(str, numbers)) for numbers in (MEAN, STD))
+    mean, std = (",".join(map(str, numbers)) for numbers in (IMAGENET.mean, IMAGENET.std))
     network = scratch / f"{file.stem}_{neuron}.snn"
     options = ("--neuron", neuron, "--data", "cifar10", "--mean", mean, "--std", std)
     convert = cpu_seconds("convert", str(file), "-o", str(network), *options)
     emit = cpu_seconds("emit", str(network), "-o", str(scratch / network.stem))
     graph = read_model(file)
-    ann = Ann(graph, Normalisation(255.0, MEAN, STD).preprocess(3))
+    ann = Ann(graph, IMAGENET.preprocess(3))
     images = load("cifar10", graph.input.shape, limit=IMAGES).images
     same = verify(fixed_file.load(network), images, full_trace_images=TRACED)
     row = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.given_networks import NETWORKS
+from bench.networks import IMAGENET, MNIST
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann, evaluate
@@ -17,7 +17,6 @@ from snngen.graph import Graph
 from snngen.pipeline import Normalisation, build, calibration_size, read_model
 from snngen.verify import verify
 
-RESNET = Normalisation(255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 EXPORTS = ("", "_bn", "_opset20")
 
 
@@ -29,19 +28,19 @@ def converted(graph: Graph, dataset: str, normalisation: Normalisation, neuron: 
 
 
 @pytest.mark.parametrize("neuron", ["if", "level"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", MNIST)
 def test_converted_emitted_and_equal(
     name: str, neuron: str, data_dir: Path, models_dir: Path
 ) -> None:
-    file, dataset, normalisation, published = NETWORKS[name]
-    graph = read_model(models_dir / file)
-    net = converted(graph, dataset, normalisation, neuron)
-    test = load(dataset, graph.input.shape, limit=200)
+    network = MNIST[name]
+    graph = read_model(models_dir / network.file)
+    net = converted(graph, network.data, network.normalisation, neuron)
+    test = load(network.data, graph.input.shape, limit=200)
     result = verify(net, test.images, full_trace_images=2)
     assert result.is_equal, str(result)
     found = evaluate(net, test.images, test.labels)
     assert found.correct is not None
-    assert found.correct[-1] / 200 > published / 100 - 0.05
+    assert found.correct[-1] / 200 > network.published / 100 - 0.05
 
 
 @pytest.mark.parametrize("neuron", ["if", "level"])
@@ -51,7 +50,7 @@ def test_every_export_of_a_resnet_runs_as_c(
 ) -> None:
     """That the three are one network before conversion is tested with the importer."""
     graph = read_model(models_dir / f"cifar10/akamaster_resnet20{export}.onnx")
-    net = converted(graph, "cifar10", RESNET, neuron)
+    net = converted(graph, "cifar10", IMAGENET, neuron)
     assert (
         len(net.layers) == 23
     )  # 19 convolutions, two sliced and padded shortcuts, a pool, a dense layer

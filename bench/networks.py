@@ -1,0 +1,62 @@
+"""The trained networks that are measured: where each one lies, the data that it was trained for and
+what it expects of a byte.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from snngen.pipeline import Normalisation
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Network:
+    """`file` below $SNNGEN_MODELS, or below the checkout where it begins with examples/; `data` a
+    source of samples; `published` its top-1 in % on the whole test set, as its makers or an
+    independent run have it.
+    """
+
+    file: str
+    data: str
+    normalisation: Normalisation
+    published: float
+
+    @property
+    def path(self) -> Path:
+        trained_here = self.file.startswith("examples/")
+        return (ROOT if trained_here else Path(os.environ["SNNGEN_MODELS"])) / self.file
+
+
+BYTES = Normalisation(1.0)
+UNIT = Normalisation()
+IMAGENET = Normalisation(255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CIFAR = Normalisation(255.0, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+CIFAR_2B = Normalisation(255.0, (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616))
+ONE_STD = Normalisation(255.0, (0.485, 0.456, 0.406), (0.225,))
+
+MNIST = {
+    "lenet_ref": Network("mnist/lenet_ref.onnx", "mnist", UNIT, 99.05),
+    "mnist-8": Network("mnist/mnist-8.onnx", "mnist", UNIT, 98.9),
+    "mnist-net_256x2": Network("mnist/vnn21_mnist-net_256x2.onnx", "mnist", UNIT, 98.08),
+    "Convnet_avgpool": Network("mnist/vnn21_Convnet_avgpool.onnx", "mnist", UNIT, 97.95),
+    "pcelis_cnn_pool": Network("mnist/pcelis_mnist_cnn_pool.onnx", "mnist", UNIT, 97.58),
+    "sinabs_mnist": Network("mnist/sinabs_mnist.onnx", "mnist", BYTES, 97.88),
+    "fyh620_lenet": Network(
+        "mnist/fyh620_lenet.onnx", "mnist", Normalisation(255.0, (0.1307,), (0.3081,)), 98.13
+    ),
+    "edwin19_fashion": Network("fashion/edwin19_fashion_mnist.onnx", "fashion_mnist", UNIT, 90.15),
+}
+CIFAR10 = {
+    "cifar10_small": Network("cifar10/vnn21_cifar10_small.onnx", "cifar10", UNIT, 63.14),
+    "cifar_base_kw": Network("cifar10/vnn21_cifar_base_kw.onnx", "cifar10", ONE_STD, 58.53),
+    "resnet_2b": Network("cifar10/vnn21_resnet_2b.onnx", "cifar10", CIFAR_2B, 69.25),
+    "akuras_cnn": Network("cifar10/akuras_cifar10_cnn.onnx", "cifar10", UNIT, 61.85),
+    "cifar_base": Network("cifar10/vnn22_cifar_base.onnx", "cifar10", IMAGENET, 84.99),
+    "ic_resnet8": Network("mlperf_tiny/ic_pretrainedResnet.onnx", "cifar10", BYTES, 87.19),
+    "akamaster_resnet20": Network("cifar10/akamaster_resnet20.onnx", "cifar10", IMAGENET, 91.73),
+}
+NETWORKS = MNIST | CIFAR10
