@@ -16,7 +16,7 @@ LONGEST = 450  # lines of a file
 
 # Imports run from later groups to earlier ones, and within a group where no cycle comes of it.
 ORDER = [
-    {"errors", "parallel", "resources", "schema"},
+    {"errors", "parallel", "resources", "schema", "workers"},
     {"ops"},
     {"neurons", "graph", "spiking", "fixed", "bounds", "files"},
     {"check_fixed", "data"},
