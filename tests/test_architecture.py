@@ -25,7 +25,7 @@ ORDER = [
     {"targets"},
     {"evaluate", "verify"},
     {"pipeline"},
-    {"compare"},
+    {"compare", "doctor"},
     {"cli"},
     {"__main__"},
 ]
