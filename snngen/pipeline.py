@@ -19,8 +19,8 @@ from snngen.fold import fold
 from snngen.graph import Graph, Relu, shapes
 from snngen.onnx_import import load
 from snngen.ops import WEIGHTED
-from snngen.quantise import quantise
-from snngen.spiking import Preprocess
+from snngen.quantise import Units, quantise_with_units
+from snngen.spiking import Preprocess, SpikingNet
 
 CALIBRATION_MACS = 10 * 10**9
 NEURON_MACS = 60  # what a neuron costs in a timestep: integrating, firing, finding percentiles
@@ -93,15 +93,30 @@ def calibration_size(graph: Graph, options: Options) -> int:
     return max(1, min(wanted, CALIBRATION_VALUES // values))
 
 
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A network in its last two forms, and by layer what the integers of the last stand for."""
+
+    spiking: SpikingNet
+    net: FixedNet
+    units: dict[str, Units]
+
+
 def build(ann: Ann, images: NDArray[np.uint8], options: Options) -> FixedNet:
     """The integer spiking network of a CNN, calibrated on raw bytes `images` (N, C, H, W).
 
     Raises ConversionError and BoundError.
     """
+    return build_in_steps(ann, images, options).net
+
+
+def build_in_steps(ann: Ann, images: NDArray[np.uint8], options: Options) -> Built:
+    """The same, with what lies on the way."""
     if not np.isfinite(ann.outputs(images)).all():
         rule = "the CNN's own outputs on the calibration images must be finite"
         hint = "check --scale, --mean and --std, and the model's weights"
         raise ConversionError(Problem("the model", rule, hint=hint))
-    net = quantise(convert(ann.graph, ann.preprocess, images, options), options.bits)
+    spiking = convert(ann.graph, ann.preprocess, images, options)
+    net, units = quantise_with_units(spiking, options.bits)
     check_fixed(net)
-    return net
+    return Built(spiking, net, units)

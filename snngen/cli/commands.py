@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,27 +14,32 @@ from snngen.check import check as check_model
 from snngen.cli import summaries
 from snngen.cli.console import complain, progress, say, say_json, warn
 from snngen.cli.demo import run_demo
+from snngen.cli.diagnosis import diagnosis_json, diagnosis_lines
 from snngen.cli.options import Conversion, input_shape, shared, size
 from snngen.cli.stages import (
     evaluation_calibration,
     labelled_images,
     obtain,
     over_limits,
+    prepare,
     read_emitted,
     verification_images,
     warn_of_chance,
     warn_of_loss,
 )
 from snngen.compare import compare
+from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import evaluate as evaluate_network
 from snngen.files import write_tree
 from snngen.fixed import FixedNet
+from snngen.pipeline import build_in_steps
 from snngen.targets import TARGETS
 from snngen.targets.c.budget import Budget
 from snngen.verify import verify as verify_target
 
 LOSS_IMAGES = 64  # of the calibration images that tell whether a network is worth emitting
+DIAGNOSED_IMAGES = 256
 FAILED = 1  # the exit code where snngen worked, and the answer is no
 
 app = typer.Typer(
@@ -211,6 +217,46 @@ def evaluate(
         warn_of_loss(found.agreement[-1] / found.images, found.likeness, conversion.options)
     warn_of_chance(found, int(np.prod(net.layers[-1].shape)))
     _enforce(budget, limits)
+
+
+@app.command()
+@shared
+def doctor(
+    model: Model,
+    data: Annotated[str, typer.Option(help="images to diagnose on, best labelled")],
+    conversion: Conversion,
+    network: Annotated[
+        Path | None,
+        typer.Option(help="diagnose this .snn file of the model, converted with the same options"),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help="use so many images, evenly spread; default 256")
+    ] = DIAGNOSED_IMAGES,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a network loses accuracy: by cause, layer and channel, and what to try."""
+    given = None if network is None else fixed_file.load(network)
+    prepared = prepare(
+        model, conversion, calibrate=conversion.calibrate or evaluation_calibration(data)
+    )
+    built = build_in_steps(prepared.source, prepared.calibration, prepared.options)
+    if given is not None:
+        check_layers(given, built.net, str(network))
+    net = given or built.net
+    samples = labelled_images(data, limit, net)
+    with progress("examining", len(samples.images)) as heard:
+        found = diagnose(
+            prepared.ann,
+            replace(built, net=net),
+            samples.images,
+            samples.labels,
+            progress=heard,
+        )
+    changed, advice = altered(net, built.net), advise(found, prepared.options)
+    if as_json:
+        say_json(diagnosis_json(found, changed, advice))
+    else:
+        say(summaries.network_line(net), *diagnosis_lines(found, changed, advice))
 
 
 @app.command()

@@ -43,6 +43,18 @@ class Obtained:
     calibration: data.Bytes | None
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model about to be converted with `options`: `ann`, `source` and `calibration` as in
+    Obtained.
+    """
+
+    ann: Ann
+    source: Ann
+    calibration: data.Bytes
+    options: Options
+
+
 def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Obtained:
     """Read the network in an .snn file, or convert the model in an ONNX file.
 
@@ -53,6 +65,13 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
             rule = "applies to a model; this network is converted already"
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
         return Obtained(fixed_file.load(path), None, None, None)
+    p = prepare(path, conversion, calibrate=calibrate)
+    net = build(p.source, p.calibration, p.options)
+    return Obtained(net, p.ann, p.source, p.calibration)
+
+
+def prepare(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Prepared:
+    """Read the model in an ONNX file and the images to calibrate on."""
     options, normalisation = conversion.options, conversion.normalisation
     if options.method != "auto":
         check_options(options, METHODS)  # before anything takes time
@@ -64,7 +83,7 @@ def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) 
     source = ann
     if "cmb" in options.without:
         source = Ann(_without_epsilon(path, conversion), ann.preprocess)
-    return Obtained(build(source, images, options), ann, source, images)
+    return Prepared(ann, source, images, options)
 
 
 def _without_epsilon(path: Path, conversion: Conversion) -> Graph:

@@ -18,8 +18,8 @@ from snngen.spiking import Floats
 SATURATED = 0.05  # of a channel's outputs ask for more than its neurons can send
 TESTED = ("weights", "levels")  # what a damaged weight, bias or threshold shows in
 LEAST_CHANNELS = 4  # fewer have no others to stand out from
-LEAST_ERROR = 0.02  # of a channel's range: less is not worth a line
-FLOOR = 0.001  # of a channel's range: errors below count as this
+LEAST_ERROR = 0.05  # of a channel's range: less is not worth a line
+FLOOR = 0.01  # of a channel's range: below, one error is as good as another
 DEVIATIONS = 5.0  # robust standard deviations, of the logarithm, above the median
 LEAST_DEVIATION = float(np.log(1.25))
 
@@ -44,7 +44,7 @@ class Finding:
 
 def findings(layer: Layer, sums: LayerSums) -> Iterator[Finding]:
     """What is remarkable about the channels of one layer."""
-    if layer.largest is not None:
+    if layer.range is not None:
         worth = np.sqrt(sums.cnn / max(float(sums.cnn.mean()), np.finfo(float).tiny))
         for channel in np.flatnonzero(sums.sent == 0).tolist():
             if sums.active[channel] == 0:
@@ -78,10 +78,10 @@ def outliers(relative: Floats) -> NDArray[np.bool_]:
 
 
 def _range(layer: Layer, sums: LayerSums) -> Floats:
-    """What errors of a channel are measured by, (C,): the neuron's largest value, or the RMS of the
-    layer where there is none.
+    """What errors of a channel are measured by, (C,): the span of what its neurons can send, or the
+    RMS of the layer where nothing bounds that.
     """
-    if layer.largest is not None:
-        return layer.largest
+    if layer.range is not None:
+        return layer.range[1] - layer.range[0]
     rms = float(np.sqrt(sums.cnn.sum() / (sums.values * len(sums.cnn))))
     return np.full(len(sums.cnn), rms or 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,9 @@ from snngen.doctor.split import COMPONENTS, OWN, Layer, Split, Values, layers_of
 from snngen.doctor.substitute import Change, substitutions
 from snngen.doctor.sums import LayerSums, sums_of
 from snngen.evaluate import Ann
-from snngen.fixed import FixedNet
 from snngen.parallel import ordered_map
-from snngen.quantise import Units
+from snngen.pipeline import Built
 from snngen.simulate import Simulation, stream
-from snngen.spiking import SpikingNet
 
 BATCH_VALUES = 2**22  # of all layers together; some twenty times as many are held
 MOST_AT_ONCE = 32  # images
@@ -121,21 +119,19 @@ class _Batch:
 
 def diagnose(
     ann: Ann,
-    spiking: SpikingNet,
-    net: FixedNet,
-    units: Mapping[str, Units],
+    built: Built,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64] | None = None,
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Diagnosis:
-    """Compare `net` with `ann` on the bytes `images` (N, C, H, W).
+    """Compare the network that was `built` of `ann` with it, on the bytes `images` (N, C, H, W).
 
-    `net` and `units` are what quantisation made of `spiking`, and that is what a method made of
-    `ann`; or `net` has the same layers and other numbers. `progress` hears how many images are
-    done.
+    The network may hold other numbers than quantisation gave it, but no other layers. `progress`
+    hears how many images are done.
     """
-    layers = layers_of(ann.graph, spiking, net, units)
+    spiking, net = built.spiking, built.net
+    layers = layers_of(ann.graph, spiking, net, built.units)
     values = sum(int(np.prod(layer.fixed.shape)) for layer in layers)
     size = max(1, min(MOST_AT_ONCE, BATCH_VALUES // values))
     batches = [slice(start, start + size) for start in range(0, len(images), size)]

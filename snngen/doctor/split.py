@@ -82,16 +82,18 @@ class Layer:
         return self.fixed.name
 
     @property
-    def largest(self) -> Floats | None:
-        """The most that one output can stand for (C,); None where there is no such bound."""
+    def range(self) -> tuple[Floats, Floats] | None:
+        """The least and the most that an output can stand for, both (C,); None where nothing bounds
+        it.
+        """
         match self.fixed.neuron:
             case IF(max_spikes=most):
-                steps = most
-            case Level(thresholds):
-                steps = thresholds.shape[1]
+                return self.units.amplitude * 0, self.units.amplitude * most
+            case Level(thresholds, lowest):
+                highest = lowest + thresholds.shape[1]
+                return self.units.amplitude * lowest, self.units.amplitude * highest
             case _:
                 return None
-        return self.units.amplitude * steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +156,10 @@ def split(
     simulated: Simulation,
 ) -> Split:  # fmt: skip
     """Of the bytes `images` (batch, C, H, W), on which `net` did what `simulated` says."""
-    seen: Values = spiking.preprocess.apply(images, np.float64).astype(np.float64)
+    seen: Values = np.asarray(spiking.preprocess.apply(images, np.float64), np.float64)
     channel = np.arange(net.input.shape[0])[:, None, None]
-    sent: dict[str, Values] = {
-        INPUT: net.input.table[channel, images] * float(net.timesteps),
-        **{name: counts.astype(np.float64) for name, counts in simulated.counts.items()},
-    }
+    sent = {name: counts.astype(np.float64) for name, counts in simulated.counts.items()}
+    sent[INPUT] = net.input.table[channel, images].astype(np.float64) * net.timesteps
     result = Split({INPUT: seen}, {INPUT: seen}, {}, {})
     for layer in layers:
         name = layer.name
@@ -173,8 +173,8 @@ def split(
         steps = _steps(layer, result, integer, sent.get(name), net.timesteps)
         result.components[name] = np.diff(steps, axis=0)
         result.decoded[name] = steps[-1]
-        if layer.largest is not None:
-            result.beyond[name] = _asks_for(layer, integer, net.timesteps) > _c(layer.largest)
+        if layer.range is not None:
+            result.beyond[name] = _asks_for(layer, integer, net.timesteps) > _c(layer.range[1])
     return result
 
 
@@ -186,14 +186,14 @@ def _steps(
     corrected = current(layer.real.synapses, layer.real.bias, known.decoded)
     steps = [known.cnn[layer.name], layer.cnn.activate(inherited), layer.cnn.activate(corrected)]
     meant = _asks_for(layer, integer, timesteps)
-    if layer.largest is None:
+    if layer.range is None:
         return [*steps, steps[-1], meant, meant, meant]
-    assert counts is not None
-    neuron, top = layer.fixed.neuron, _c(layer.largest)
-    clipped = np.clip(_c(_gain(layer)) * steps[-1], 0, top)
-    ideal = _closed_form(neuron, integer, timesteps)
+    assert counts is not None, "what has a range, has neurons"
+    least, most = (_c(bound) for bound in layer.range)
+    clipped = np.clip(_c(_gain(layer)) * steps[-1], least, most)
+    ideal = _closed_form(layer.fixed.neuron, integer, timesteps)
     worth = _c(layer.units.amplitude) / timesteps
-    return [*steps, clipped, np.clip(meant, 0, top), ideal * worth, counts * worth]
+    return [*steps, clipped, np.clip(meant, least, most), ideal * worth, counts * worth]
 
 
 def _asks_for(layer: Layer, integer: Values, timesteps: int) -> Values:
@@ -219,7 +219,7 @@ def _closed_form(neuron: object, integer: Values, timesteps: int) -> Values:
         counts = np.floor_divide(integer + _c(neuron.v_init), _c(neuron.threshold))
         return np.clip(counts, 0, timesteps * neuron.max_spikes)
     assert isinstance(neuron, Level)
-    reached = np.zeros_like(integer)
+    reached = np.full_like(integer, neuron.lowest)
     for threshold in neuron.thresholds.T:
         reached += integer >= _c(threshold)
     return reached
