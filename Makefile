@@ -13,7 +13,7 @@ help:
 	@echo "make check   format, lint, types and the tests"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
-	@echo "make bench-peers   speed beside torch simulators, which it installs"
+	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
 demo: $(READY)
 	$(BIN)/snngen demo
@@ -37,6 +37,7 @@ bench-accuracy: $(READY)
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3
 	$(BIN)/python -m bench.golden_vs_torch
+	$(BIN)/python -m bench.peers_accuracy
 
 clean:
 	rm -rf $(VENV) build dist
