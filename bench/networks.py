@@ -59,4 +59,7 @@ CIFAR10 = {
     "ic_resnet8": Network("mlperf_tiny/ic_pretrainedResnet.onnx", "cifar10", BYTES, 87.19),
     "akamaster_resnet20": Network("cifar10/akamaster_resnet20.onnx", "cifar10", IMAGENET, 91.73),
 }
-NETWORKS = MNIST | CIFAR10
+TRAINED_HERE = {
+    "vgg": Network("examples/cifar10/vgg.onnx", "cifar10", CIFAR, 85.98),
+}
+NETWORKS = MNIST | CIFAR10 | TRAINED_HERE
