@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.convert import Options
-from snngen.errors import BoundError
+from snngen.convert import Options, resolve
+from snngen.errors import BoundError, ConversionError, SnngenError
 from snngen.evaluate import Ann, evaluate
 from snngen.fixed import FixedNet
+from snngen.neurons import Level
 from snngen.pipeline import build, calibration_size
 from snngen.targets import TARGETS
 
@@ -38,25 +39,34 @@ class Form:
 
 def compare(
     ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options, *, source: Ann
-) -> tuple[Form, Form | BoundError]:
+) -> tuple[Form, Form | SnngenError]:
     """`net`, which `options` made of `source`, and its other form, or why there is none, both
     against `ann`; on at most as many of `images` as are affordable.
     """
-    other = replace(options, neuron="level" if options.neuron == "if" else "if")
+    options = resolve(ann.graph, options)
+    other = replace(options, neuron="if" if options.neuron == "level" else "level")
     few = min(calibration_size(ann.graph, o) for o in (options, other))
     seen = images[:: max(1, -(-len(images) // few))]
     chosen = _form(ann, net, seen, options)
     try:
         return chosen, _form(ann, build(source, seen, other), seen, other)
-    except BoundError as error:
+    except (BoundError, ConversionError) as error:
         return chosen, error
+
+
+def _levels(net: FixedNet) -> str:
+    """Of its level neurons, a range where layers differ."""
+    counts = {
+        layer.neuron.thresholds.shape[1] for layer in net.layers if isinstance(layer.neuron, Level)
+    }
+    return "..".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "0"
 
 
 def _form(ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options) -> Form:
     found = evaluate(net, images, ann=ann)
     assert found.agreement is not None and found.likeness is not None
     budget = TARGETS["c"].budget(net)
-    steps = f"T={options.timesteps}" if options.neuron == "if" else f"N={options.levels}"
+    steps = f"T={net.timesteps}" if options.neuron == "if" else f"N={_levels(net)}"
     return Form(
         options.neuron,
         steps,

@@ -16,7 +16,7 @@ from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
 from snngen.fixed import FixedNet
 from snngen.fold import fold
-from snngen.graph import Graph, Relu, shapes
+from snngen.graph import Graph, Relu, Staircase, shapes
 from snngen.onnx_import import load
 from snngen.ops import WEIGHTED
 from snngen.quantise import Units, quantise_with_units
@@ -86,7 +86,9 @@ def calibration_size(graph: Graph, options: Options) -> int:
     macs = sum(
         n.op.fan_in * int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, WEIGHTED)
     )
-    neurons = sum(int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, Relu))
+    neurons = sum(
+        int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, Relu | Staircase)
+    )
     affordable = CALIBRATION_MACS // max(1, (macs + NEURON_MACS * neurons) * options.steps)
     values = options.steps * max(int(np.prod(shape)) for shape in known.values())
     wanted = min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)

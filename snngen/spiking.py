@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.graph import GraphInput, Layout
+from snngen.graph import GraphInput, Layout, Staircase
 from snngen.neurons import Neuron
 from snngen.ops import Op, Shape
 
@@ -48,17 +48,21 @@ class SpikingLayer:
 
 @dataclass(frozen=True, eq=False)
 class Preprocess:
-    """What the network sees of a raw byte in channel c: gain[c] * byte + offset[c]; both (C,)."""
+    """What the network sees of a raw byte in channel c: gain[c] * byte + offset[c], both (C,), or
+    what a `quantiser` makes of it.
+    """
 
     gain: Floats
     offset: Floats
+    quantiser: Staircase | None = None
 
     def apply(
         self, raw: NDArray[np.uint8], dtype: type[np.floating[Any]] = np.float32
     ) -> NDArray[np.floating]:
         """Bytes (N, C, H, W) to the values that the float network reads."""
         scaled = raw * self.gain[:, None, None] + self.offset[:, None, None]
-        return scaled.astype(dtype)
+        values: NDArray[np.floating] = scaled.astype(dtype)
+        return values if self.quantiser is None else self.quantiser.forward(values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ ORDER = [
     {"ops"},
     {"neurons", "graph", "spiking", "fixed", "bounds", "files"},
     {"check_fixed", "data"},
-    {"fixed_file", "onnx_import", "fold", "convert", "golden", "simulate"},
+    {"fixed_file", "onnx_import", "fold", "convert", "golden", "simulate", "grid"},
     {"quantise", "check"},
     {"targets"},
     {"evaluate", "verify"},

@@ -17,7 +17,6 @@ from snngen.cli.demo import run_demo
 from snngen.cli.diagnosis import diagnosis_json, diagnosis_lines
 from snngen.cli.options import Conversion, input_shape, shared, size
 from snngen.cli.stages import (
-    evaluation_calibration,
     labelled_images,
     obtain,
     over_limits,
@@ -119,9 +118,9 @@ def convert(
     if ann is None or source is None or images is None:
         raise ConversionError(Problem(str(model), "is converted already", hint="give the model"))
     fixed_file.save(obtained.net, out)
-    forms = compare(ann, obtained.net, images, conversion.options, source=source)
+    forms = compare(ann, obtained.net, images, obtained.options, source=source)
     say(*summaries.network_lines(obtained.net), "", *summaries.form_lines(forms))
-    warn_of_loss(forms[0].agreement, forms[0].likeness, conversion.options)
+    warn_of_loss(forms[0].agreement, forms[0].likeness, obtained.options)
 
 
 @app.command()
@@ -158,7 +157,7 @@ def emit(
     if obtained.ann is not None and obtained.calibration is not None:
         found = evaluate_network(net, obtained.calibration[:LOSS_IMAGES], ann=obtained.ann)
         assert found.agreement is not None and found.likeness is not None
-        warn_of_loss(found.agreement[-1] / found.images, found.likeness, conversion.options)
+        warn_of_loss(found.agreement[-1] / found.images, found.likeness, obtained.options)
 
 
 @app.command()
@@ -199,9 +198,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy at every timestep, activity and costs."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
-    is_model = model.suffix != ".snn"
-    calibrate = conversion.calibrate or (evaluation_calibration(data) if is_model else None)
-    obtained = obtain(model, conversion, calibrate=calibrate)
+    obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
     samples = labelled_images(data, limit, net)
     with progress("evaluating", len(samples.images)) as heard:
@@ -214,7 +211,7 @@ def evaluate(
     else:
         say(*summaries.evaluation_lines(net, found, budget))
     if found.agreement is not None and found.likeness is not None:
-        warn_of_loss(found.agreement[-1] / found.images, found.likeness, conversion.options)
+        warn_of_loss(found.agreement[-1] / found.images, found.likeness, obtained.options)
     warn_of_chance(found, int(np.prod(net.layers[-1].shape)))
     _enforce(budget, limits)
 
@@ -236,9 +233,7 @@ def doctor(
 ) -> None:
     """Say where a network loses accuracy: by cause, layer and channel, and what to try."""
     given = None if network is None else fixed_file.load(network)
-    prepared = prepare(
-        model, conversion, calibrate=conversion.calibrate or evaluation_calibration(data)
-    )
+    prepared = prepare(model, conversion, evaluated_on=data)
     built = build_in_steps(prepared.source, prepared.calibration, prepared.options)
     if given is not None:
         check_layers(given, built.net, str(network))

@@ -29,7 +29,10 @@ class Conversion:
     ] = None
     neuron: Annotated[
         str | None,
-        typer.Option(help="if (spikes over time) or level (counts, one step); default if"),
+        typer.Option(
+            help="if (spikes over time) or level (counts, one step); default if, of quantised "
+            "activations level"
+        ),
     ] = None
     timesteps: Annotated[
         int | None, typer.Option(help=f"of if neurons; default {DEFAULTS.timesteps}")
@@ -87,7 +90,7 @@ class Conversion:
         """For `convert`; ConversionError where a number is none."""
         names = [f.name for f in fields(Options)]
         chosen = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
-        unused = "levels" if (self.neuron or DEFAULTS.neuron) == "if" else "timesteps"
+        unused = "timesteps" if self.neuron == "level" else "levels"
         if getattr(self, unused) is not None:
             other = {"levels": "level", "timesteps": "if"}[unused]
             rule = f"applies to {other} neurons only"

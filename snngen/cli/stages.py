@@ -33,14 +33,15 @@ LEAST_AGREEMENT, LEAST_LIKENESS = 0.9, 0.98  # below both the user is warned
 @dataclass(frozen=True, eq=False)
 class Obtained:
     """A network, and where the user named a model: the CNN that the model is, `source`, the CNN
-    that the network was made of (another one with --without cmb), and the images that it was
-    calibrated on.
+    that the network was made of (another one with --without cmb), the images that it was calibrated
+    on, and the options, "auto" resolved.
     """
 
     net: FixedNet
     ann: Ann | None
     source: Ann | None
     calibration: data.Bytes | None
+    options: Options
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +56,22 @@ class Prepared:
     options: Options
 
 
-def obtain(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Obtained:
+def obtain(path: Path, conversion: Conversion, *, evaluated_on: str | None = None) -> Obtained:
     """Read the network in an .snn file, or convert the model in an ONNX file.
 
-    `calibrate` is the source of calibration images where the options name none.
+    Where the options name no calibration images, they come from the data that it is `evaluated_on`.
     """
     if path.suffix == SUFFIX:
         if conversion.given:
             rule = "applies to a model; this network is converted already"
             raise ConversionError(Problem(f"option {conversion.given[0]}", rule, str(path)))
-        return Obtained(fixed_file.load(path), None, None, None)
-    p = prepare(path, conversion, calibrate=calibrate)
+        return Obtained(fixed_file.load(path), None, None, None, Options())
+    p = prepare(path, conversion, evaluated_on=evaluated_on)
     net = build(p.source, p.calibration, p.options)
-    return Obtained(net, p.ann, p.source, p.calibration)
+    return Obtained(net, p.ann, p.source, p.calibration, p.options)
 
 
-def prepare(path: Path, conversion: Conversion, *, calibrate: str | None = None) -> Prepared:
+def prepare(path: Path, conversion: Conversion, *, evaluated_on: str | None = None) -> Prepared:
     """Read the model in an ONNX file and the images to calibrate on."""
     options, normalisation = conversion.options, conversion.normalisation
     if options.method != "auto":
@@ -79,7 +80,12 @@ def prepare(path: Path, conversion: Conversion, *, calibrate: str | None = None)
     options = resolve(graph, options)
     ann = Ann(graph, normalisation.preprocess(graph.input.shape[0]))
     count = calibration_size(graph, options) if conversion.samples is None else conversion.samples
-    images = _calibration_images(conversion.calibrate or calibrate, count, graph.input.shape)
+    calibrate = conversion.calibrate
+    if calibrate is None and not METHODS[options.method].quantised:
+        calibrate = None if evaluated_on is None else evaluation_calibration(evaluated_on)
+        if calibrate is None:
+            warn_of_synthetic_images()
+    images = _calibration_images(calibrate, count, graph.input.shape)
     source = ann
     if "cmb" in options.without:
         source = Ann(_without_epsilon(path, conversion), ann.preprocess)
@@ -97,6 +103,11 @@ def _calibration_images(source: str | None, count: int, shape: Shape) -> data.By
         return data.load(source, shape, split="train", limit=count).images
     if count < 1:
         raise ConversionError(Problem("option --samples", "must be at least 1", str(count)))
+    return data.synthetic(shape, count)
+
+
+def warn_of_synthetic_images() -> None:
+    """Say that no training images were given."""
     warn(
         Problem(
             "calibration",
@@ -104,7 +115,6 @@ def _calibration_images(source: str | None, count: int, shape: Shape) -> data.By
             hint="give training images with --data",
         )
     )
-    return data.synthetic(shape, count)
 
 
 def evaluation_calibration(source: str) -> str:
@@ -167,14 +177,17 @@ def warn_of_loss(agreement: float, likeness: float, options: Options) -> None:
     """Say so where the network does not do what the CNN does."""
     if agreement >= LEAST_AGREEMENT or likeness >= LEAST_LIKENESS:
         return
-    steps = f"--timesteps {4 * options.timesteps}"
-    others = {"if": f"--neuron level, or {steps}", "level": f"--levels {2 * options.levels + 1}"}
+    hint = "check --scale, --mean and --std"
+    if options.neuron == "if":
+        hint += f"; try --neuron level, or --timesteps {4 * options.timesteps}"
+    elif not METHODS[options.method].quantised:
+        hint += f"; try --levels {2 * options.levels + 1}"
     warn(
         Problem(
             "the network",
             "gives other answers than the CNN that it was made of",
             f"the same class on {100 * agreement:.1f} % of the images",
-            f"check --scale, --mean and --std; try {others[options.neuron]}",
+            hint,
         )
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from snngen.check import CheckReport
 from snngen.cli.console import table
 from snngen.compare import Form
-from snngen.errors import BoundError, printable
+from snngen.errors import SnngenError, printable
 from snngen.evaluate import Evaluation
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
@@ -64,7 +64,7 @@ def network_lines(net: FixedNet) -> list[str]:
     return [network_line(net), "", *table(headers, rows)]
 
 
-def form_lines(forms: tuple[Form, Form | BoundError]) -> list[str]:
+def form_lines(forms: tuple[Form, Form | SnngenError]) -> list[str]:
     """The form that was chosen beside the other one."""
     rows = [
         (
@@ -81,7 +81,7 @@ def form_lines(forms: tuple[Form, Form | BoundError]) -> list[str]:
     ]
     headers = ("form", "CNN's class", "likeness", "synops", "MACs", "flash", "RAM")
     lines = ["on the calibration images, this form first:", *table(headers, rows)]
-    refusals = [form.problems[0] for form in forms if isinstance(form, BoundError)]
+    refusals = [form.problems[0] for form in forms if isinstance(form, SnngenError)]
     return lines + [f"no other form: {printable(p.where)}: {p.rule}" for p in refusals]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +11,52 @@ from numpy.typing import NDArray
 from snngen.convert.balance import channel_max, layer_max
 from snngen.convert.ecc import ecc
 from snngen.convert.options import PERCENTILES, Converted, Method, Options, check_options
+from snngen.convert.quantized import quantized
 from snngen.convert.structure import populations
-from snngen.graph import Graph, forward
+from snngen.errors import ConversionError, Problem
+from snngen.graph import Graph, Relu, Staircase, forward
 from snngen.spiking import Preprocess, SpikingNet
 
 METHODS = {
     "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
     "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
     "ecc": Method(ecc, ("v_init", "without")),
+    "quantized": Method(quantized, quantised=True),
 }
 
 
 def resolve(graph: Graph, options: Options) -> Options:
-    """`options` with the method that suits `graph` in place of "auto", checked; ConversionError."""
-    chosen = replace(options, method="channel-max") if options.method == "auto" else options
+    """`options` with what suits `graph` in place of "auto", checked; ConversionError."""
+    chosen = options
+    if options.method == "auto":
+        quantised = any(isinstance(node.op, Staircase) for node in graph.nodes)
+        chosen = replace(options, method="quantized" if quantised else "channel-max")
+    if options.neuron == "auto" and chosen.method in METHODS:
+        neuron: Literal["if", "level"] = "level" if METHODS[chosen.method].quantised else "if"
+        chosen = replace(chosen, neuron=neuron)
     check_options(chosen, METHODS)
+    _check_activations(graph, chosen.method)
     return chosen
+
+
+def _check_activations(graph: Graph, method: str) -> None:
+    """Refuse those that `method` does not convert; ConversionError."""
+    relus = [node.name for node in graph.nodes if isinstance(node.op, Relu)]
+    stairs = [node.name for node in graph.nodes if isinstance(node.op, Staircase)]
+    if METHODS[method].quantised and relus:
+        rule = f"method {method} needs every activation quantised"
+        hint = "quantise it in training, or convert the float model with another method"
+        raise ConversionError(*(Problem(f"node '{name}' (ReLU)", rule, "", hint) for name in relus))
+    if stairs and not METHODS[method].quantised:
+        mixed = f"; {len(relus)} ReLUs are not quantised, which no method combines with them"
+        raise ConversionError(
+            Problem(
+                "the model",
+                f"method {method} converts ReLUs, not quantised activations",
+                f"{len(stairs)} quantised, the first is '{stairs[0]}'" + (mixed if relus else ""),
+                "quantise all of them in training, or none" if relus else "use method quantized",
+            )
+        )
 
 
 def convert(
@@ -53,7 +84,7 @@ def convert(
     return SpikingNet(
         graph.name,
         graph.input,
-        seen,
+        replace(seen, quantiser=converted.quantiser),
         converted.layers,
         options.steps,
         graph.output_layout,

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from snngen.convert.structure import Population
 from snngen.errors import ConversionError, Problem
+from snngen.graph import Staircase
 from snngen.spiking import SpikingLayer
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every method reads: `method` itself, "auto" being the one that suits the model;
+    """What every method reads: `method` itself and `neuron`, "auto" being what suits the model;
     `timesteps` T for IF neurons, `levels` N for level neurons, which need one step only; `bits` of
     a weight.
 
@@ -29,7 +30,7 @@ class Options:
     """
 
     method: str = "auto"
-    neuron: Literal["if", "level"] = "if"
+    neuron: Literal["auto", "if", "level"] = "auto"
     timesteps: int = 16
     levels: int = 15
     bits: int = 8
@@ -41,32 +42,41 @@ class Options:
     @property
     def steps(self) -> int:
         """Timesteps that the network runs for."""
-        return self.timesteps if self.neuron == "if" else 1
+        return 1 if self.neuron == "level" else self.timesteps
 
 
 @dataclass(frozen=True, eq=False)
 class Converted:
     """What a method makes: all layers with their neurons, and, of a method that reads `percentile`,
     the outputs that they give on the calibration images, in the CNN's units, averaged over time:
-    float32 (batch, C, H, W).
+    float32 (batch, C, H, W). `quantiser`: what the layers read in place of the input's values.
     """
 
     layers: tuple[SpikingLayer, ...]
     outputs: NDArray[np.float32] | None = None
+    quantiser: Staircase | None = None
 
 
 @dataclass(frozen=True)
 class Method:
     """A conversion method. `convert` takes the populations, calibration images as model values
     (batch, C, H, W) and the options; `options` names those of Options that it reads beside the
-    common ones.
+    common ones. One for `quantised` networks takes levels from their activations, so that it needs
+    neither `levels` nor calibration; the others want ReLUs.
     """
 
     convert: Callable[[tuple[Population, ...], NDArray[np.floating], Options], Converted]
     options: tuple[str, ...] = ()
+    quantised: bool = False
+
+    def lengths(self, neuron: str) -> tuple[str, ...]:
+        """Those of `timesteps` and `levels` that it reads for such neurons."""
+        if not self.quantised:
+            return ("timesteps", "levels")
+        return ("timesteps",) if neuron == "if" else ()
 
 
-COMMON = ("method", "neuron", "timesteps", "levels", "bits")
+COMMON = ("method", "neuron", "bits")
 TECHNIQUES = ("cn", "tre", "cmb")
 PERCENTILES = (100.0, 99.9, 99.8, 99.5)
 MAX_TIMESTEPS = 1024
@@ -81,7 +91,7 @@ def check_options(options: Options, methods: dict[str, Method]) -> None:
     percentile = options.percentile
     rules = {
         "method": (options.method, options.method in methods, "one of " + ", ".join(methods)),
-        "neuron": (options.neuron, options.neuron in ("if", "level"), "if or level"),
+        "neuron": (options.neuron, options.neuron in ("auto", "if", "level"), "if or level"),
         "timesteps": _within(options.timesteps, 1, MAX_TIMESTEPS),
         "levels": _within(options.levels, 1, MAX_LEVELS),
         "bits": _within(options.bits, 2, MAX_BITS),
@@ -108,7 +118,8 @@ def check_options(options: Options, methods: dict[str, Method]) -> None:
         if not good
     ]
     if options.method in methods:
-        read = (*COMMON, *methods[options.method].options)
+        method = methods[options.method]
+        read = (*COMMON, *method.lengths(options.neuron), *method.options)
         problems += [
             Problem(_named(f.name), f"is not read by method {options.method}", str(value))
             for f in fields(options)
