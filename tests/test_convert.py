@@ -37,14 +37,14 @@ def error(net: FixedNet, ann: Ann, images: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [graphs.lenet, graphs.residual])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if not METHODS[name].quantised])
 def test_many_levels_and_many_timesteps_approach_the_cnn(make, method: str) -> None:
     ann, images = graphs.ann(make()), graphs.images(make(), 24)
     level = build(ann, images, Options(method, "level", levels=255))
     spikes = build(ann, images, Options(method, "if", timesteps=256))
     assert error(level, ann, images) < 0.06
     assert error(spikes, ann, images) < 0.06
-    assert error(build(ann, images, Options(method, "level", levels=3)), ann, images) > 0.06
+    assert error(build(ann, images, Options(method, "level", levels=1)), ann, images) > 0.06
 
 
 @pytest.mark.parametrize("make", [graphs.lenet, graphs.residual])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert.balance import channel_max, layer_max
+from snngen.convert.calibrated import calibrated
 from snngen.convert.ecc import ecc
 from snngen.convert.options import PERCENTILES, Converted, Method, Options, check_options
 from snngen.convert.quantized import quantized
@@ -20,6 +21,7 @@ from snngen.spiking import Preprocess, SpikingNet
 METHODS = {
     "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
     "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
+    "calibrated": Method(calibrated),
     "ecc": Method(ecc, ("v_init", "without")),
     "quantized": Method(quantized, quantised=True),
 }

@@ -93,9 +93,13 @@ def fire(neuron: IF | Level, current: Values, timesteps: int) -> Values:
     theta = neuron.threshold[:, None, None].astype(np.float32)
     v = np.broadcast_to(neuron.v_init[:, None, None].astype(np.float32), current.shape[1:]).copy()
     spikes = np.empty((timesteps, *v.shape), np.float32)
+    balance = np.zeros_like(v)
     for t in range(timesteps):
         v += current[t % len(current)]
         np.greater_equal(v, theta, out=spikes[t], casting="unsafe")
+        if neuron.signed:
+            spikes[t] -= (v < 0) & (balance > 0)
+            balance += spikes[t]
         v -= spikes[t] * theta
     return spikes
 
