@@ -49,6 +49,8 @@ def _summary(
     units = {"level": "N", "if": "T"}
     rows = [["network", "CNN", *(f"`{neuron}` {units[neuron]}={n}" for neuron, n in SHOWN)]]
     for name in names:
+        if "correct" not in networks[name]:
+            continue
         cnn = _percent(networks[name], networks[name])
         cells = [name, f"{cnn:.2f}"]
         for neuron, length in SHOWN:
@@ -76,15 +78,16 @@ def _section(network: Record, records: dict[Key, Record], methods: list[str]) ->
             for m, n in lines
         ]
 
-    accuracies = rows(lambda row: f"{_percent(row, network):.2f}")
+    quality = rows(
+        lambda row: f"{100 * row['error'] if 'error' in row else _percent(row, network):.2f}"
+    )
     costs = rows(lambda row: f"{row['synops'] / 1e6:.3g}, {row['spikes'] / row['neurons']:.2g}")
     compared = [row["equal"] for row in mine.values() if "equal" in row]
     text = [
         f"## {name}\n",
-        f"CNN {_percent(network, network):.2f} % of {network['images']:,} images (published: "
-        f"{network['published']:g}), {network['macs'] / 1e6:.3g} M multiply-accumulates an image. "
+        f"{_of_the_cnn(network)}, {network['macs'] / 1e6:.3g} M multiply-accumulates an image. "
         f"C = golden: {sum(compared)} of {len(compared)} networks.\n",
-        table([head, *accuracies]),
+        table([head, *quality]),
         "Million synaptic operations per image, and spikes per neuron and image:\n",
         table([head, *costs]),
     ]
@@ -96,14 +99,26 @@ def _section(network: Record, records: dict[Key, Record], methods: list[str]) ->
     return "\n".join([*text, *(["\n".join(reasons) + "\n"] if reasons else [])])
 
 
+def _of_the_cnn(network: Record) -> str:
+    if "correct" not in network:
+        return (
+            f"No data: the error of the outputs in % of the CNN's (root mean square) on "
+            f"{network['images']:,} synthetic images, thresholds set on others of that kind"
+        )
+    return (
+        f"CNN {_percent(network, network):.2f} % of {network['images']:,} images "
+        f"(published: {network['published']:g})"
+    )
+
+
 def _any_measured(mine: dict[tuple[str, str, int], Record], method: str, neuron: str) -> bool:
-    return any(key[:2] == (method, neuron) and "correct" in row for key, row in mine.items())
+    return any(key[:2] == (method, neuron) and "refused" not in row for key, row in mine.items())
 
 
 def _cell(row: Record | None, show: Any) -> str:
     if row is None:
         return ""
-    return show(row) if "correct" in row else "-"
+    return "-" if "refused" in row else show(row)
 
 
 def _percent(row: Record, network: Record) -> float:

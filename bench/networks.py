@@ -8,27 +8,51 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from snngen.data import Bytes, Samples, load, synthetic
+from snngen.ops import Shape
 from snngen.pipeline import Normalisation
 
 ROOT = Path(__file__).parent.parent
+SYNTHETIC = "synthetic"
+SYNTHETIC_COUNT = 1000
 
 
 @dataclass(frozen=True)
 class Network:
     """`file` below $SNNGEN_MODELS, or below the checkout where it begins with examples/; `data` a
-    source of samples; `published` its top-1 in % on the whole test set, as its makers or an
-    independent run have it.
+    source of samples, SYNTHETIC where there is none; `published` its top-1 in % on the whole test
+    set, as its makers or an independent run have it. Where the source is `halved`, having no
+    training split, every other sample is for calibration and only the rest for the test.
     """
 
     file: str
     data: str
     normalisation: Normalisation
-    published: float
+    published: float | None
+    halved: bool = False
 
     @property
     def path(self) -> Path:
         trained_here = self.file.startswith("examples/")
         return (ROOT if trained_here else Path(os.environ["SNNGEN_MODELS"])) / self.file
+
+    def training(self, shape: Shape, count: int) -> Bytes:
+        """`count` images to calibrate on."""
+        if self.data == SYNTHETIC:
+            return synthetic(shape, count, seed=0)
+        if self.halved:
+            return load(self.data, shape).images[::2][:count]
+        return load(self.data, shape, split="train", limit=count).images
+
+    def test(self, shape: Shape) -> Samples:
+        """The whole test set; its labels are None for synthetic images."""
+        if self.data == SYNTHETIC:
+            return Samples(synthetic(shape, SYNTHETIC_COUNT, seed=1), None, SYNTHETIC)
+        samples = load(self.data, shape)
+        if not self.halved:
+            return samples
+        assert samples.labels is not None
+        return Samples(samples.images[1::2], samples.labels[1::2], samples.name)
 
 
 BYTES = Normalisation(1.0)
@@ -62,4 +86,5 @@ CIFAR10 = {
 TRAINED_HERE = {
     "vgg": Network("examples/cifar10/vgg.onnx", "cifar10", CIFAR, 85.98),
 }
-NETWORKS = MNIST | CIFAR10 | TRAINED_HERE
+WITHOUT_DATA = {"ad01": Network("mlperf_tiny/ad01.onnx", SYNTHETIC, UNIT, None)}
+NETWORKS = MNIST | CIFAR10 | TRAINED_HERE | WITHOUT_DATA

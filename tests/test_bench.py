@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.accuracy import Results, Setting, Subject, run, settings
 from bench.accuracy_page import page
-from bench.networks import Network
-from snngen.data import Samples
+from bench.networks import SYNTHETIC, Network
+from snngen.data import Samples, load
 from snngen.pipeline import Normalisation
 
 DEMO = Path(__file__).parents[1] / "snngen/demo_data"
@@ -72,6 +73,29 @@ def test_page(subject: Subject, tmp_path: Path) -> None:
     assert f"| channel-max | `level` | {row['correct']:.2f} | - |" in text
     assert "- channel-max, `level` 7: layer 'x': too large" in text
     assert "C = golden: 1 of 1 networks." in text
+
+
+def test_without_data_the_error_of_the_outputs(tmp_path: Path) -> None:
+    network = Network(str(DEMO / "digits.onnx"), SYNTHETIC, Normalisation(), None)
+    subject = Subject("digits", network)
+    results = Results.read(tmp_path / "accuracy.json")
+    wanted = [Setting("digits", "channel-max", "level", n) for n in (3, 255)]
+    coarse, fine = run({"digits": subject}, wanted, results)
+    assert 0 < fine["error"] < 0.05 < coarse["error"] < 1
+    text = page(results.networks, results.records, ["digits"], ["channel-max"])
+    assert "1,000 synthetic images" in text
+    assert f"| {100 * coarse['error']:.2f} | {100 * fine['error']:.2f} |" in text
+
+
+def test_a_source_without_training_split_is_halved() -> None:
+    source = str(DEMO / "digits.npz")
+    network = Network(str(DEMO / "digits.onnx"), source, Normalisation(), 98.0, halved=True)
+    every = load(source, (1, 8, 8))
+    test = network.test((1, 8, 8))
+    assert np.array_equal(test.images, every.images[1::2])
+    assert every.labels is not None
+    assert np.array_equal(test.labels, every.labels[1::2])
+    assert np.array_equal(network.training((1, 8, 8), 7), every.images[:14:2])
 
 
 def test_what_cannot_be_converted_is_a_record(subject: Subject, tmp_path: Path) -> None:
