@@ -33,6 +33,7 @@ from snngen.convert import METHODS, Options
 from snngen.errors import BoundError, ConversionError
 from snngen.evaluate import Ann, evaluate
 from snngen.fixed import FixedNet
+from snngen.graph import Staircase
 from snngen.pipeline import build, calibration_size, read_model
 from snngen.simulate import simulate
 from snngen.verify import verify
@@ -57,6 +58,8 @@ class Setting:
 
     @property
     def options(self) -> Options:
+        if self.neuron == "level" and METHODS[self.method].quantised:
+            return Options(method=self.method, neuron="level")  # the network knows its levels
         if self.neuron == "level":
             return Options(method=self.method, neuron="level", levels=self.length)
         return Options(method=self.method, neuron="if", timesteps=self.length)
@@ -76,6 +79,16 @@ class Subject:
         self.macs = check(network.path).macs
         self.ann = Ann(graph, network.normalisation.preprocess(graph.input.shape[0]))
         self.test = network.test(graph.input.shape)
+        stairs = [n.op.thresholds.shape[1] for n in graph.nodes if isinstance(n.op, Staircase)]
+        self.levels = max(stairs, default=None)
+
+    def lengths(self, method: str, neuron: str) -> tuple[int, ...]:
+        """Those to measure: none where the method is not for such networks, the network's own
+        levels where it is quantised.
+        """
+        if METHODS[method].quantised != (self.levels is not None):
+            return ()
+        return (self.levels,) if self.levels and neuron == "level" else LENGTHS[neuron]
 
     def describe(self) -> Record:
         """The CNN's own accuracy."""
@@ -171,13 +184,15 @@ class Results:
         written.replace(self.path)
 
 
-def settings(names: Iterable[str], methods: Iterable[str], neurons: Iterable[str]) -> list[Setting]:
+def settings(
+    subjects: dict[str, Subject], methods: Iterable[str], neurons: Iterable[str]
+) -> list[Setting]:
     return [
         Setting(name, method, neuron, length)
-        for name in names
+        for name, subject in subjects.items()
         for method in methods
         for neuron in neurons
-        for length in LENGTHS[neuron]
+        for length in subject.lengths(method, neuron)
     ]
 
 
@@ -219,7 +234,7 @@ def main() -> None:
     methods = [given.method] if given.method else list(METHODS)
     neurons = [given.neuron] if given.neuron else list(LENGTHS)
     results = Results.read(RESULTS)
-    for record in run(subjects, settings(names, methods, neurons), results, again=given.again):
+    for record in run(subjects, settings(subjects, methods, neurons), results, again=given.again):
         print(record, flush=True)
         PAGE.write_text(page(results.networks, results.records, list(NETWORKS), list(METHODS)))
 

@@ -279,6 +279,7 @@ def engines() -> dict[str, Engine]:
         f"snngen, {method}, `{neuron}`": partial(snngen, method, neuron)
         for neuron in ("level", "if")
         for method in METHODS
+        if not METHODS[method].quantised
     }
     return peers | ours
 

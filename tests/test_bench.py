@@ -11,6 +11,7 @@ import pytest
 from bench.accuracy import Results, Setting, Subject, run, settings
 from bench.accuracy_page import page
 from bench.networks import SYNTHETIC, Network
+from snngen.convert import METHODS
 from snngen.data import Samples, load
 from snngen.pipeline import Normalisation
 
@@ -105,6 +106,11 @@ def test_what_cannot_be_converted_is_a_record(subject: Subject, tmp_path: Path) 
     assert "must be 1..255" in row["refused"]
 
 
-def test_settings_cover_methods_and_neurons() -> None:
-    found = settings(["a", "b"], ["m"], ["level", "if"])
-    assert len(set(found)) == len(found) == 2 * (10 + 7)
+def test_settings_cover_methods_and_neurons(subject: Subject) -> None:
+    found = settings({"digits": subject}, METHODS, ["level", "if"])
+    methods = {name for name, method in METHODS.items() if not method.quantised}
+    assert {setting.method for setting in found} == methods
+    assert len(set(found)) == len(found) == len(methods) * (10 + 7)
+    subject.levels = 5  # as if its activations were quantised
+    found = settings({"digits": subject}, METHODS, ["level"])
+    assert {(setting.method, setting.length) for setting in found} == {("quantized", 5)}
