@@ -83,13 +83,9 @@ CIFAR10 = {
     "ic_resnet8": Network("mlperf_tiny/ic_pretrainedResnet.onnx", "cifar10", BYTES, 87.19),
     "akamaster_resnet20": Network("cifar10/akamaster_resnet20.onnx", "cifar10", IMAGENET, 91.73),
 }
-QUANTISED = {
-    "lenet_ref_q4": Network("mnist/lenet_ref_q4.onnx", "mnist", UNIT, 98.90),
-    "lenet_ref_q8": Network("mnist/lenet_ref_q8.onnx", "mnist", UNIT, 98.94),
-}
 TRAINED_HERE = {
     "densenet": Network("examples/cifar10/densenet.onnx", "cifar10", CIFAR, 86.07),
     "vgg": Network("examples/cifar10/vgg.onnx", "cifar10", CIFAR, 85.98),
 }
 WITHOUT_DATA = {"ad01": Network("mlperf_tiny/ad01.onnx", SYNTHETIC, UNIT, None)}
-NETWORKS = MNIST | QUANTISED | CIFAR10 | TRAINED_HERE | WITHOUT_DATA
+NETWORKS = MNIST | CIFAR10 | TRAINED_HERE | WITHOUT_DATA
