@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snngen.graph import Add, Affine, Concat, Graph, Node, Relu
+from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, Staircase
 from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
 from snngen.rewrite import (
     Shapes,
@@ -139,8 +139,8 @@ def shift_into_padded_conv(graph: Graph, known: Shapes, node: Node) -> Graph | N
     """ReLU, batch norm, padded Conv: the scale goes to the Conv's weights, and the shift, which
     padding lacks, to a second Conv: over a channel of ones, padded as the first.
 
-    The ones are neurons that always fire. Without them every value that the Conv reads would be a
-    number instead of a spike.
+    The ones are neurons that always fire, of the kind that the graph's others are. Without them
+    every value that the Conv reads would be a number instead of a spike.
     """
     before = producer(graph, node) if isinstance(node.op, Conv) else None
     if before is None or not isinstance(before.op, Affine) or not isinstance(node.op, Conv):
@@ -174,8 +174,10 @@ def _ones(graph: Graph, known: Shapes, affine: Node) -> tuple[list[Node], str]:
     rows, columns = np.arange(height, dtype=np.int32), np.arange(width, dtype=np.int32)
     first, one = unique(graph, f"{affine.name}_first"), unique(graph, f"{affine.name}_one")
     constant = Affine(np.zeros((1, 1, 1)), np.ones((1, 1, 1)))
+    quantised = any(isinstance(node.op, Staircase) for node in graph.nodes)
+    activation = Staircase(np.full((1, 1), 0.5), np.ones(1)) if quantised else Relu()
     return [
         Node(first, Select(np.zeros(1, np.int32), rows, columns), affine.inputs),
         Node(one, constant, (first,)),
-        Node(name, Relu(), (one,)),
+        Node(name, activation, (one,)),
     ], name

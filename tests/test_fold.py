@@ -20,6 +20,7 @@ from snngen.graph import (
     GraphOp,
     Node,
     Relu,
+    Staircase,
     check_graph,
     forward,
     shapes,
@@ -109,6 +110,10 @@ def test_a_shift_that_padding_lacks_goes_to_a_channel_of_ones() -> None:
     folded(chain(IMAGE, Relu(), affine(2), grouped), *WITH_ONES)
     best = MaxPool(Window((2, 2), (2, 2)))
     folded(chain(IMAGE, Relu(), affine(2), best, padded), Relu, MaxPool, *WITH_ONES[1:])
+    stairs = Staircase(np.array([[0.5, 1.5]]), np.ones(1))
+    folded(chain(IMAGE, stairs, affine(2), padded), *(
+        Staircase if kind is Relu else kind for kind in WITH_ONES
+    ))  # fmt: skip
     two = graph(
         IMAGE,
         Node("a", Relu(), ("input",)),
