@@ -45,8 +45,8 @@ class LayerActivity:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a network did on `images` images; `correct` (T,) of them at each timestep, None without
-    labels.
+    """What a network did on `images` images: its final `classes` (N,), and how many were `correct`
+    at each timestep (T,), None without labels.
 
     `agreement` (T,): images where its class is the CNN's; `likeness`: the mean correlation of its
     final outputs with the CNN's; `ann_correct`: images where the CNN is right; None without the
@@ -54,6 +54,7 @@ class Evaluation:
     """
 
     images: int
+    classes: NDArray[np.int64]
     correct: NDArray[np.int64] | None
     agreement: NDArray[np.int64] | None
     likeness: float | None
@@ -83,9 +84,11 @@ def evaluate(
     tally = np.zeros((2, net.timesteps), np.int64)
     ann_correct, done, alike = 0, 0, 0.0
     sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
+    final = np.zeros(len(images), np.int64)
     for result in stream(net, _batches(images)):
         part = slice(done, done + len(result.outputs))
         classes = net.classes(result.outputs)
+        final[part] = classes[:, -1]
         if labels is not None:
             tally[0] += (classes == labels[part, None]).sum(0)
         if ann is not None:
@@ -100,6 +103,7 @@ def evaluate(
     arriving = spikes_passed_on(net, sent)
     return Evaluation(
         done,
+        final,
         tally[0] if labels is not None else None,
         tally[1] if ann is not None else None,
         alike / done if ann is not None else None,

@@ -114,11 +114,20 @@ def build(ann: Ann, images: NDArray[np.uint8], options: Options) -> FixedNet:
 
 def build_in_steps(ann: Ann, images: NDArray[np.uint8], options: Options) -> Built:
     """The same, with what lies on the way."""
+    return with_bits(spiking(ann, images, options), options.bits)
+
+
+def spiking(ann: Ann, images: NDArray[np.uint8], options: Options) -> SpikingNet:
+    """The float spiking network, which does not depend on the bits of a weight; ConversionError."""
     if not np.isfinite(ann.outputs(images)).all():
         rule = "the CNN's own outputs on the calibration images must be finite"
         hint = "check --scale, --mean and --std, and the model's weights"
         raise ConversionError(Problem("the model", rule, hint=hint))
-    spiking = convert(ann.graph, ann.preprocess, images, options)
-    net, units = quantise_with_units(spiking, options.bits)
-    check_fixed(net)
-    return Built(spiking, net, units)
+    return convert(ann.graph, ann.preprocess, images, options)
+
+
+def with_bits(net: SpikingNet, bits: int) -> Built:
+    """`net` as an integer network with weights of so many bits; ConversionError, BoundError."""
+    fixed, units = quantise_with_units(net, bits)
+    check_fixed(fixed)
+    return Built(net, fixed, units)

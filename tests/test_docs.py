@@ -110,10 +110,11 @@ def command_tables() -> str:
     lines = ["## Conversion options", "", *HEAD]
     lines += [row(p) for p in commands["emit"].params if p.name in shared]
     for name, command in commands.items():
-        own = [row(p) for p in command.params if name == "check" or p.name not in shared]
+        has_all = shared <= {p.name for p in command.params}
+        own = [row(p) for p in command.params if not has_all or p.name not in shared]
         lines += ["", f"## snngen {name}", "", command.help.strip(), *(["", *HEAD] if own else [])]
         lines += own
-        if name != "check" and len(own) < len(command.params):
+        if len(own) < len(command.params):
             lines += ["", "And the conversion options."]
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,19 @@ DEFAULTS = Options()
 UNITS = {"": 1, "k": 2**10, "M": 2**20}
 
 
+Scale = Annotated[
+    float | None, typer.Option(help="the model sees (byte / scale - mean) / std; default 255")
+]
+Mean = Annotated[str | None, typer.Option(help="one number, or one per channel: a,b,c; default 0")]
+Std = Annotated[str | None, typer.Option(help="one number, or one per channel: a,b,c; default 1")]
+InputShape = Annotated[
+    str | None, typer.Option(help="of one sample, where the model leaves it open: 1,28,28")
+]
+OutputName = Annotated[
+    str | None, typer.Option(help="name of the output to use, where there are several")
+]
+
+
 @dataclass(frozen=True)
 class Conversion:
     """How a model becomes a network. None stands for an option that was not given."""
@@ -63,21 +76,11 @@ class Conversion:
             help="of the calibration images; by default what a few seconds can simulate, 16 to 256"
         ),
     ] = None
-    scale: Annotated[
-        float | None, typer.Option(help="the model sees (byte / scale - mean) / std; default 255")
-    ] = None
-    mean: Annotated[
-        str | None, typer.Option(help="one number, or one per channel: a,b,c; default 0")
-    ] = None
-    std: Annotated[
-        str | None, typer.Option(help="one number, or one per channel: a,b,c; default 1")
-    ] = None
-    input_shape: Annotated[
-        str | None, typer.Option(help="of one sample, where the model leaves it open: 1,28,28")
-    ] = None
-    output: Annotated[
-        str | None, typer.Option(help="name of the output to use, where there are several")
-    ] = None
+    scale: Scale = None
+    mean: Mean = None
+    std: Std = None
+    input_shape: InputShape = None
+    output: OutputName = None
 
     @property
     def given(self) -> list[str]:

@@ -18,7 +18,7 @@ from snngen.errors import ConversionError, DataError, FileError, Problem
 from snngen.evaluate import Ann, Evaluation
 from snngen.files import read_file
 from snngen.fixed import FixedNet
-from snngen.graph import Graph
+from snngen.graph import Graph, shapes
 from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
 from snngen.targets.c.budget import Budget
@@ -136,11 +136,27 @@ def evaluation_calibration(source: str) -> str:
 def labelled_images(source: str, limit: int | None, net: FixedNet) -> data.Samples:
     """The images to evaluate on; DataError where a label names no output of `net`."""
     samples = data.load(source, net.input.shape, limit=limit)
-    outputs = int(np.prod(net.layers[-1].shape))
+    check_labels(samples, int(np.prod(net.layers[-1].shape)))
+    return samples
+
+
+def training_images(source: str, graph: Graph) -> data.Samples:
+    """All images to choose by; DataError where they are named as test images, or a label names no
+    output of the model.
+    """
+    if source.endswith(":test"):
+        rule = "what is chosen on test images cannot be tested on them any more"
+        raise DataError(Problem("option --data", rule, source, f"give {source[:-5]}:train"))
+    samples = data.load(source, graph.input.shape, split="train")
+    check_labels(samples, int(np.prod(shapes(graph)[graph.output])))
+    return samples
+
+
+def check_labels(samples: data.Samples, outputs: int) -> None:
+    """DataError where a label is not that of one of so many outputs."""
     if samples.labels is not None and samples.labels.max() >= outputs:
         rule = f"labels must be 0..{outputs - 1}, one per output of the network"
-        raise DataError(Problem(source, rule, str(samples.labels.max())))
-    return samples
+        raise DataError(Problem(samples.name, rule, str(samples.labels.max())))
 
 
 def verification_images(source: str | None, limit: int | None, shape: Shape) -> data.Bytes:
@@ -206,9 +222,7 @@ def warn_of_chance(found: Evaluation, outputs: int) -> None:
     )
 
 
-def over_limits(
-    budget: Budget, needed_ram: int, needed_flash: int, ram: int | None, flash: int | None
-) -> list[Problem]:
+def over_limits(budget: Budget, ram: int | None, flash: int | None) -> list[Problem]:
     """What of `budget` exceeds the limits in bytes."""
     return [
         Problem(
@@ -218,8 +232,8 @@ def over_limits(
             "fewer weight bits, fewer timesteps or level neurons need less",
         )
         for option, what, needed, limit, largest in (
-            ("--max-ram", "RAM", needed_ram, ram, _largest_ram(budget)),
-            ("--max-flash", "flash", needed_flash, flash, _largest_flash(budget)),
+            ("--max-ram", "RAM", budget.ram, ram, _largest_ram(budget)),
+            ("--max-flash", "flash", budget.flash, flash, _largest_flash(budget)),
         )
         if limit is not None and needed > limit
     ]

@@ -106,16 +106,6 @@ def budget_table(budget: Budget) -> list[str]:
     return table(headers, rows)
 
 
-def ram(budget: Budget) -> int:
-    """Bytes of RAM, the stack's estimate included."""
-    return budget.arena_bytes + budget.stack_bytes_estimate
-
-
-def flash(budget: Budget) -> int:
-    """Bytes of flash, the estimates of descriptors and code included."""
-    return budget.const_bytes + budget.descriptor_bytes_estimate + budget.code_bytes_estimate
-
-
 def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[str]:
     """Accuracy, activity and costs."""
     rows = [

@@ -72,6 +72,16 @@ class Budget:
     code_bytes_estimate: int
     stack_bytes_estimate: int
 
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM, the stack's estimate included."""
+        return self.arena_bytes + self.stack_bytes_estimate
+
+    @property
+    def flash(self) -> int:
+        """Bytes of flash, the estimates of descriptors and code included."""
+        return self.const_bytes + self.descriptor_bytes_estimate + self.code_bytes_estimate
+
 
 def budget(net: FixedNet, *, schedule: Preference = "smallest") -> Budget:
     """Of the files that `emit` makes with the same schedule, without the self-test."""

@@ -1,0 +1,115 @@
+"""The configuration that serves a goal best: the cheapest within an allowed loss, or the most
+accurate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+
+from snngen.errors import ConversionError, Problem
+from snngen.tune.candidate import GOALS, MAC_ADDITIONS, Candidate, Cost
+from snngen.tune.journal import Journal
+from snngen.tune.race import Bar, Race
+from snngen.tune.space import Ladder, Space, ladders
+from snngen.tune.trials import Material, Spent, Trials, divide
+
+ACCURACY = "accuracy"  # the goal that has no bar
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What a search found: all `candidates` that were judged, the one `chosen` and its `network` as
+    an .snn file, both None where none is good enough.
+
+    `cnn_errors`: held-out images, of `images`, on which the CNN is wrong. `spent`: what the search
+    took, `spent_now`: without what was found before; `whole`: what it takes to judge everything on
+    all held-out images. `refusals`: why configurations could not be made.
+    """
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate | None
+    network: bytes | None
+    images: int
+    cnn_errors: int
+    spent: Spent
+    spent_now: Spent
+    whole: int
+    refusals: tuple[Problem, ...]
+
+
+def tune(
+    material: Material,
+    space: Space,
+    goal: str,
+    drop: float,
+    folder: Path,
+    *,
+    samples: int | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    heard: Callable[[str], None] = lambda text: None,
+) -> Tuning:
+    """Search `space` for `goal`, one of GOALS, where the network may lose `drop` points of
+    accuracy against the CNN on the held-out images; the goal accuracy reads no `drop`.
+
+    Findings are kept in `folder`. `samples`: see `Trials`; `workers`, `cluster`: see
+    `snngen.workers`. The result does not depend on them, nor on interruptions. Raises
+    ConversionError, FileError, ToolError.
+    """
+    climbed, left_out = ladders(space, material.ann.graph)
+    reference = material.cnn != material.wanted
+    allowed = int(reference.sum()) + floor(len(reference) * drop / 100)
+    bar = None if goal == ACCURACY else Bar(reference, allowed)
+    with Journal(folder) as journal:
+        trials = Trials(material, journal, samples=samples, workers=workers, cluster=cluster)
+        race = Race(trials, climbed, GOALS[goal], bar, heard)
+        chosen = race.run()
+        if not race.candidates:
+            raise ConversionError(*left_out, *trials.refusals)
+        return Tuning(
+            tuple(c for c in race.candidates.values() if c.judged),
+            chosen,
+            None if chosen is None else trials.content(chosen.network),
+            len(reference),
+            int(reference.sum()),
+            trials.spent,
+            trials.spent_now,
+            len(reference) * sum(r.steps * len(x.bits) for x in climbed for r in x.rungs),
+            (*left_out, *trials.refusals),
+        )
+
+
+def front(candidates: Iterable[Candidate], cost: Cost) -> list[Candidate]:
+    """Those that none beats in both cost and rate of errors, cheapest first.
+
+    The rate is (errors + 1) / (images + 2), Laplace's: few images without an error prove little.
+    """
+
+    def rate(c: Candidate) -> float:
+        return (c.errors + 1) / (c.judged + 2)
+
+    best: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: (cost(c), rate(c))):
+        if not best or rate(c) < rate(best[-1]):
+            best.append(c)
+    return best
+
+
+__all__ = [
+    "ACCURACY",
+    "GOALS",
+    "MAC_ADDITIONS",
+    "Candidate",
+    "Ladder",
+    "Material",
+    "Space",
+    "Spent",
+    "Tuning",
+    "divide",
+    "front",
+    "ladders",
+    "tune",
+]
