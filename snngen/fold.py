@@ -8,18 +8,32 @@ until none fits any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from snngen.errors import ModelError, Problem
 from snngen.graph import Add, Affine, Concat, Floats, Graph, Node, Relu, check_graph, shapes
-from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
-
-Shapes = Mapping[str, Shape]
-Rule = Callable[[Graph, Shapes, Node], Graph | None]
-"""The graph with this one node's neighbourhood rewritten; None where the rule does not apply."""
+from snngen.ops import Conv, Linear, MaxPool, Select, SumPool
+from snngen.reorder import (
+    affine_above_add,
+    affine_above_pool,
+    affine_below_pool,
+    pointwise_above_concat,
+    pool_above_pointwise,
+    relu_above_max_pool,
+    shift_into_padded_conv,
+)
+from snngen.rewrite import (
+    Rule,
+    Shapes,
+    absorbs,
+    drop_dead,
+    is_per_channel,
+    only_reader,
+    producer,
+    rewire,
+)
 
 
 def fold(graph: Graph) -> Graph:
@@ -38,7 +52,7 @@ def fold(graph: Graph) -> Graph:
             "constants per element are only possible directly before a dense layer",
         )
         for node in graph.nodes
-        if isinstance(node.op, Affine) and not _is_per_channel(node.op)
+        if isinstance(node.op, Affine) and not is_per_channel(node.op)
     ]
     if problems:
         raise ModelError(*problems)
@@ -62,61 +76,6 @@ def _apply_rules(graph: Graph) -> Graph:
     return graph
 
 
-def drop_dead(graph: Graph) -> Graph:
-    """Without the nodes that the output does not depend on."""
-    needed = {graph.output}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return replace(graph, nodes=tuple(n for n in graph.nodes if n.name in needed))
-
-
-def _rewire(
-    graph: Graph,
-    put: Mapping[str, Node] | None = None,
-    bypass: Mapping[str, str] | None = None,
-) -> Graph:
-    """With nodes replaced in their places (`put`), and with all others, and the output, reading
-    `bypass[name]` instead of `name`.
-    """
-    put, bypass = put or {}, bypass or {}
-    nodes = [
-        put[n.name]
-        if n.name in put
-        else replace(n, inputs=tuple(bypass.get(i, i) for i in n.inputs))
-        for n in graph.nodes
-        if n.name in put or n.name not in bypass
-    ]
-    return replace(graph, nodes=tuple(nodes), output=bypass.get(graph.output, graph.output))
-
-
-def _producer(graph: Graph, node: Node) -> Node | None:
-    """The node that `node` (of one input) reads; None for the graph's input."""
-    return None if node.inputs[0] == graph.input.name else graph[node.inputs[0]]
-
-
-def _only_reader(graph: Graph, name: str) -> Node | None:
-    """The one node that reads `name`; None where there are others or `name` is the output."""
-    readers = graph.consumers(name)
-    return readers[0] if len(readers) == 1 and name != graph.output else None
-
-
-def _swap(graph: Graph, first: Node, second: Node) -> Graph:
-    """`second`, which alone reads `first`, moved in front of it."""
-    return _rewire(
-        graph,
-        {
-            first.name: replace(second, inputs=first.inputs),
-            second.name: replace(first, inputs=(second.name,)),
-        },
-        {second.name: first.name},
-    )
-
-
-def _is_per_channel(affine: Affine) -> bool:
-    return affine.scale.shape[1:] == affine.shift.shape[1:] == (1, 1)
-
-
 def drop_identity(graph: Graph, known: Shapes, node: Node) -> Graph | None:
     """A node that passes its only input on unchanged."""
     match node.op:
@@ -135,37 +94,37 @@ def drop_identity(graph: Graph, known: Shapes, node: Node) -> Graph | None:
         case Add() | Concat():
             idle = len(node.inputs) == 1
         case Relu(maximum):
-            before = _producer(graph, node)
+            before = producer(graph, node)
             idle = (
                 before is not None and isinstance(before.op, Relu) and before.op.maximum <= maximum
             )
         case _:
             idle = False
-    return _rewire(graph, bypass={node.name: node.inputs[0]}) if idle else None
+    return rewire(graph, bypass={node.name: node.inputs[0]}) if idle else None
 
 
 def merge_relus(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """Two ReLUs in a row: the lower ceiling counts."""
-    before = _producer(graph, node)
+    before = producer(graph, node)
     if not isinstance(node.op, Relu) or before is None or not isinstance(before.op, Relu):
         return None
     lower = Relu(min(node.op.maximum, before.op.maximum))
-    return _rewire(graph, {node.name: replace(node, op=lower, inputs=before.inputs)})
+    return rewire(graph, {node.name: replace(node, op=lower, inputs=before.inputs)})
 
 
 def merge_affines(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """Two Affines in a row."""
-    before = _producer(graph, node)
+    before = producer(graph, node)
     if not isinstance(node.op, Affine) or before is None or not isinstance(before.op, Affine):
         return None
     first, second = before.op, node.op
     both = Affine(first.scale * second.scale, first.shift * second.scale + second.shift)
-    return _rewire(graph, {node.name: replace(node, op=both, inputs=before.inputs)})
+    return rewire(graph, {node.name: replace(node, op=both, inputs=before.inputs)})
 
 
 def merge_selects(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """Two Selects in a row."""
-    before = _producer(graph, node)
+    before = producer(graph, node)
     if not isinstance(node.op, Select) or before is None or not isinstance(before.op, Select):
         return None
     first, second = before.op, node.op
@@ -177,54 +136,54 @@ def merge_selects(graph: Graph, _: Shapes, node: Node) -> Graph | None:
             (first.columns, second.columns),
         )
     ]
-    return _rewire(graph, {node.name: replace(node, op=Select(*maps), inputs=before.inputs)})
+    return rewire(graph, {node.name: replace(node, op=Select(*maps), inputs=before.inputs)})
 
 
 def compress_affine(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """Constants that are the same all over each channel become (C, 1, 1)."""
-    if not isinstance(node.op, Affine) or _is_per_channel(node.op):
+    if not isinstance(node.op, Affine) or is_per_channel(node.op):
         return None
     parts = (node.op.scale, node.op.shift)
     if not all(np.array_equal(p, np.broadcast_to(p[:, :1, :1], p.shape)) for p in parts):
         return None
-    return _rewire(graph, {node.name: replace(node, op=Affine(*(p[:, :1, :1] for p in parts)))})
+    return rewire(graph, {node.name: replace(node, op=Affine(*(p[:, :1, :1] for p in parts)))})
 
 
 def affine_into_input(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """The network's own normalisation: an Affine that alone reads the input."""
     source = graph.input
-    if not isinstance(node.op, Affine) or not _is_per_channel(node.op):
+    if not isinstance(node.op, Affine) or not is_per_channel(node.op):
         return None
-    if node.inputs[0] != source.name or _only_reader(graph, source.name) is None:
+    if node.inputs[0] != source.name or only_reader(graph, source.name) is None:
         return None
     scale, shift = node.op.scale[:, 0, 0], node.op.shift[:, 0, 0]
     normalised = replace(source, scale=source.scale * scale, shift=source.shift * scale + shift)
-    return replace(_rewire(graph, bypass={node.name: source.name}), input=normalised)
+    return replace(rewire(graph, bypass={node.name: source.name}), input=normalised)
 
 
 def affine_into_producer(graph: Graph, _: Shapes, node: Node) -> Graph | None:
     """Batch norm behind a Conv or Linear that nobody else reads."""
-    before = _producer(graph, node)
-    if not isinstance(node.op, Affine) or before is None or not _is_per_channel(node.op):
+    before = producer(graph, node)
+    if not isinstance(node.op, Affine) or before is None or not is_per_channel(node.op):
         return None
-    if not isinstance(before.op, Conv | Linear) or _only_reader(graph, before.name) is None:
+    if not isinstance(before.op, Conv | Linear) or only_reader(graph, before.name) is None:
         return None
     scale, shift = node.op.scale[:, 0, 0], node.op.shift[:, 0, 0]
     weight = before.op.weight * scale[:, None, None, None]
     bias = shift if before.bias is None else before.bias * scale + shift
     merged = replace(before, op=replace(before.op, weight=weight), bias=bias)
-    return _rewire(graph, {before.name: merged}, {node.name: before.name})
+    return rewire(graph, {before.name: merged}, {node.name: before.name})
 
 
 def affine_into_consumer(graph: Graph, known: Shapes, node: Node) -> Graph | None:
     """An Affine before a Linear, or before a Conv where padding does not tell it from a shift."""
     if not isinstance(node.op, Conv | Linear):
         return None
-    before = _producer(graph, node)
+    before = producer(graph, node)
     if before is None or not isinstance(before.op, Affine):
         return None
     affine = before.op
-    if not _absorbs(node, affine):
+    if not absorbs(node, affine):
         return None
     shape = known[before.name]
     scale, shift = (np.broadcast_to(p, shape) for p in (affine.scale, affine.shift))
@@ -239,76 +198,14 @@ def affine_into_consumer(graph: Graph, known: Shapes, node: Node) -> Graph | Non
     bias: Floats = moved if node.bias is None else node.bias + moved
     idle = node.bias is None and not moved.any()
     merged = replace(node, op=op, bias=None if idle else bias, inputs=before.inputs)
-    return _rewire(graph, {node.name: merged})
-
-
-def _absorbs(node: Node, affine: Affine) -> bool:
-    """Whether `node` can take an Affine before it into its weights exactly."""
-    match node.op:
-        case Linear():
-            return True
-        case Conv(window=window):
-            padded = any(window.pads) and bool(np.any(affine.shift))
-            return _is_per_channel(affine) and not padded
-        case _:
-            return False
-
-
-def affine_above_pool(graph: Graph, known: Shapes, node: Node) -> Graph | None:
-    """Conv, pool, batch norm: the batch norm goes to the Conv."""
-    if not isinstance(node.op, Affine):
-        return None
-    pool = _producer(graph, node)
-    if pool is None or not _commutes(pool, node.op, known):
-        return None
-    source = _producer(graph, pool)
-    if source is None or not isinstance(source.op, Conv | Linear):
-        return None
-    if _only_reader(graph, pool.name) is None or _only_reader(graph, source.name) is None:
-        return None
-    return _swap(graph, pool, node)
-
-
-def affine_below_pool(graph: Graph, known: Shapes, node: Node) -> Graph | None:
-    """ReLU, batch norm, pools, Conv: the batch norm goes to the Conv, if that can absorb it."""
-    if not isinstance(node.op, Affine):
-        return None
-    first = reader = _only_reader(graph, node.name)
-    while reader is not None and _commutes(reader, node.op, known):
-        reader = _only_reader(graph, reader.name)
-    if first is None or reader is None or reader is first or not _absorbs(reader, node.op):
-        return None
-    return _swap(graph, node, first)
-
-
-def _commutes(pool: Node, affine: Affine, known: Shapes) -> bool:
-    """Whether `pool` is a pool that gives the same before and after `affine`."""
-    if not _is_per_channel(affine):
-        return False
-    match pool.op:
-        case MaxPool():
-            return bool(np.all(affine.scale > 0))
-        case SumPool(window, divisor, multiplier):
-            taps = window.taps_inside(*known[pool.inputs[0]][1:])
-            counts = taps if multiplier is None else taps * multiplier
-            return bool(np.all(counts == divisor)) or not np.any(affine.shift)
-        case _:
-            return False
-
-
-def relu_above_max_pool(graph: Graph, _: Shapes, node: Node) -> Graph | None:
-    """The largest of rectified values is the rectified largest value."""
-    pool = _producer(graph, node)
-    if not isinstance(node.op, Relu) or pool is None or not isinstance(pool.op, MaxPool):
-        return None
-    return None if _only_reader(graph, pool.name) is None else _swap(graph, pool, node)
+    return rewire(graph, {node.name: merged})
 
 
 def pad_into_window(graph: Graph, known: Shapes, node: Node) -> Graph | None:
     """A Select that only pads with zeros becomes the window's own padding."""
     if not isinstance(node.op, Conv | SumPool | MaxPool):
         return None
-    before = _producer(graph, node)
+    before = producer(graph, node)
     if before is None or not isinstance(before.op, Select):
         return None
     channels, height, width = known[before.inputs[0]]
@@ -322,11 +219,11 @@ def pad_into_window(graph: Graph, known: Shapes, node: Node) -> Graph | None:
     window = replace(node.op.window, pads=pads)
     if isinstance(node.op, MaxPool):
         # Zeros take part in a maximum, padding does not: the same after a ReLU, if a tap is left.
-        source = _producer(graph, before)
+        source = producer(graph, before)
         after_relu = source is not None and isinstance(source.op, Relu)
         if not after_relu or window.taps_inside(height, width).min() == 0:
             return None
-    return _rewire(
+    return rewire(
         graph,
         {node.name: replace(node, op=replace(node.op, window=window), inputs=before.inputs)},
     )
@@ -353,6 +250,10 @@ RULES: tuple[Rule, ...] = (
     affine_into_consumer,
     relu_above_max_pool,
     affine_above_pool,
+    affine_above_add,
+    pointwise_above_concat,
     affine_below_pool,
+    pool_above_pointwise,
+    shift_into_padded_conv,
 )
 """In order of precedence; the first rule that fits anywhere is applied first."""
