@@ -64,11 +64,11 @@ def quantise(net: SpikingNet, bits: int = 8) -> FixedNet:
 
 
 def quantise_with_units(net: SpikingNet, bits: int = 8) -> tuple[FixedNet, dict[str, Units]]:
-    """What `quantise` returns, and by layer what its integers stand for."""
+    """What `quantise` returns, and by layer, the input included, what its integers stand for."""
     fixed_input, step, residual = _input(net)
     sent = {INPUT: _Sent(fixed_input.interval, step, residual)}
     layers: list[FixedLayer] = []
-    units: dict[str, Units] = {}
+    units = {INPUT: Units(1 / step, residual, step)}
     problems: list[Problem] = []
     output_scale = 1.0
     for layer in net.layers:

@@ -21,7 +21,7 @@ ORDER = [
     {"neurons", "graph", "spiking", "fixed", "bounds", "files"},
     {"check_fixed", "data", "rewrite"},
     {"fixed_file", "onnx_import", "fold", "reorder", "convert", "golden", "simulate", "grid"},
-    {"quantise", "check"},
+    {"quantise", "dequantise", "check"},
     {"targets"},
     {"evaluate", "verify"},
     {"pipeline"},

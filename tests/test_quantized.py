@@ -9,12 +9,13 @@ import pytest
 
 from snngen import golden
 from snngen.convert import Options, convert, resolve
+from snngen.dequantise import dequantised
 from snngen.errors import ConversionError
 from snngen.evaluate import Ann
 from snngen.graph import Add, Concat, Graph, GraphOp, Relu, Staircase, forward
 from snngen.neurons import IF, Level
 from snngen.ops import Conv, Linear, MaxPool, SumPool, Window
-from snngen.pipeline import build
+from snngen.pipeline import build, build_in_steps
 from snngen.simulate import simulate
 from snngen.spiking import Preprocess
 from snngen.targets.c.engine import Engine
@@ -267,3 +268,55 @@ def test_quantised_activations_choose_the_method_and_refuse_others() -> None:
     with pytest.raises(ConversionError, match="--timesteps: is not read by method quantized"):
         resolve(g, Options(timesteps=7))
     assert resolve(g, Options(neuron="if", timesteps=7)).timesteps == 7
+
+
+def float_residual() -> Graph:
+    """Float weights, a convolution beside a shortcut, an Add of two convolutions, a wide input."""
+    return graphs.graph(
+        (2, 8, 8),
+        ("conv1", graphs.conv(4, 2, 3, 0, pad=1), ["input"]),
+        ("quant1", relu_levels(7, 0.2), ["conv1"]),
+        ("conv2", graphs.conv(4, 4, 3, 1, pad=1), ["quant1"]),
+        ("add2", Add(), ["conv2", "quant1"]),
+        ("quant2", relu_levels(15, 0.131), ["add2"]),
+        ("conv3", graphs.conv(6, 4, 3, 2, pad=1, stride=2), ["quant2"]),
+        ("conv4", graphs.conv(6, 4, 1, 3, stride=2), ["quant1"]),
+        ("add3", Add(), ["conv3", "conv4"]),
+        ("quant3", signed_levels(4, 0.17), ["add3"]),
+        ("both", Concat(), ["quant3", "quant3"]),
+        ("gap", SumPool(Window((4, 4)), 16), ["both"]),
+        ("fc", graphs.linear(5, (12, 1, 1), 5), ["gap"]),
+    )
+
+
+@pytest.mark.parametrize("make", [float_residual, lambda: qcfs(4), residual, straight])
+@pytest.mark.parametrize("offset", [0.0, -0.301])
+def test_with_rounded_weights_the_network_is_another_quantised_cnn_exactly(make, offset) -> None:
+    """Every level and every score, against real numbers in float64."""
+    g = make()
+    channels = g.input.shape[0]
+    ann = Ann(g, Preprocess(np.full(channels, 1 / 255), np.full(channels, offset)))
+    images = graphs.images(g, 30)
+    made = build_in_steps(ann, images[:2], Options(bits=5))
+    reference = dequantised(made.spiking, made.net, made.units)
+    x = ann.preprocess.apply(images, np.float64)
+    real = forward(reference, x, [layer.name for layer in made.net.layers])
+    trace = simulate(made.net, images, trace=True).trace
+    assert trace is not None
+    levels = 0
+    for layer in made.net.layers:
+        worth = made.units[layer.name].amplitude[:, None, None]
+        sent = trace[layer.name].output[:, -1] * worth
+        size = np.abs(real[layer.name]).max()
+        np.testing.assert_allclose(sent, real[layer.name], rtol=0, atol=1e-9 * size)
+        levels += sent.size if isinstance(layer.neuron, Level) else 0
+    assert levels > 10_000
+    if make is float_residual:  # the original weights make other levels
+        assert mismatches(g, made.net, images, ann)[0] > 0
+
+
+def test_spikes_over_time_are_no_activation() -> None:
+    g = qcfs(4)
+    made = build_in_steps(graphs.ann(g), graphs.images(g, 2), Options(neuron="if"))
+    with pytest.raises(ValueError, match="layer 'conv1' spikes over time"):
+        dequantised(made.spiking, made.net, made.units)
