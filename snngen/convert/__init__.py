@@ -13,6 +13,7 @@ from snngen.convert.calibrated import calibrated
 from snngen.convert.ecc import ecc
 from snngen.convert.options import PERCENTILES, Converted, Method, Options, check_options
 from snngen.convert.quantized import quantized
+from snngen.convert.scatter_gather import scatter_gather
 from snngen.convert.structure import populations
 from snngen.errors import ConversionError, Problem
 from snngen.graph import Graph, Relu, Staircase, forward
@@ -24,6 +25,7 @@ METHODS = {
     "calibrated": Method(calibrated),
     "ecc": Method(ecc, ("v_init", "without")),
     "quantized": Method(quantized, quantised=True),
+    "scatter-gather": Method(scatter_gather, quantised=True),
 }
 
 
