@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 
 from snngen.cli.console import table
 from snngen.doctor import Advice, Altered, Answers, Diagnosis, Effect, Finding, worst
 from snngen.errors import printable
 
-WIDEST_NAME = 22  # of a layer: tables then stay within 100 columns
-MOST_CHANNELS = 8  # named on one line
+WIDEST_NAME = 21  # of a layer: tables then stay within 100 columns
+MOST_CHANNELS = 5  # named on one line
 
 KINDS = {
-    "silent": "never send anything, though the CNN's are above 0",
-    "dead": "never send anything, nor are the CNN's above 0",
-    "saturated": "are asked for more than their largest value",
-    "outlier": "have an error of {component} far above that of the others",
+    "silent": "never sends anything, though the CNN does",
+    "dead": "never sends anything, nor does the CNN",
+    "saturated": "asked for more than its largest value, on so many of its outputs",
+    "outlier": "error of {component} stands out, in parts of the range; usually {typical:.2f}",
 }
 
 
@@ -76,8 +75,8 @@ def _error_table(found: Diagnosis) -> list[str]:
         (
             _name(layer.name),
             layer.rms,
-            layer.mean,
-            *(c.share if (c := layer.components[name]).rms else None for name in names),
+            _rounded(layer.mean),
+            *(_rounded(c.share) if (c := layer.components[name]).rms else None for name in names),
         )
         for layer in found.errors
     ]
@@ -90,8 +89,8 @@ def _effect_table(found: Diagnosis, head: str, effects: Sequence[Effect]) -> lis
     part = ("same class", "correlated", *(["accuracy"] if labelled else []))
 
     def cells(answers: Answers) -> tuple[object, ...]:
-        correct = [] if answers.correct is None else [_percent(answers.correct, found)]
-        return _percent(answers.agreement, found), answers.likeness, *correct
+        correct = [] if answers.correct is None else [_percent(answers.correct, found).rjust(8)]
+        return _percent(answers.agreement, found).rjust(8), _rounded(answers.likeness), *correct
 
     rows = [(_name(e.what), *cells(e.alone), "", *cells(e.without)) for e in effects]
     return table((head, *part, "left out:", *part), rows)
@@ -102,16 +101,13 @@ def _channel_lines(findings: Sequence[Finding]) -> Iterator[str]:
     if findings:
         yield from ("", "channels that stand out:")
 
-    def trouble(found: Finding) -> tuple[str, str, str]:
-        return found.layer, found.kind, found.component
-
-    for (layer, kind, component), group in groupby(findings, trouble):
-        members = sorted(group, key=lambda f: -f.value)
-        named = ", ".join(_channel(f) for f in members[:MOST_CHANNELS])
-        more = f" and {len(members) - MOST_CHANNELS} more" if len(members) > MOST_CHANNELS else ""
-        rule = KINDS[kind].format(component=component)
-        yield f"{_name(layer)}: channels {named}{more}"
-        yield f"  {rule}"
+    groups: dict[tuple[str, str, str, float], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.layer, one.kind, one.component, one.typical), []).append(one)
+    for (layer, kind, component, typical), members in groups.items():
+        members.sort(key=lambda f: -f.value)
+        yield f"{_name(layer)}: {KINDS[kind].format(component=component, typical=typical)}"
+        yield f"  {_channels([_channel(f) for f in members])}"
 
 
 def _channel(found: Finding) -> str:
@@ -119,27 +115,39 @@ def _channel(found: Finding) -> str:
         case "saturated":
             return f"{found.channel} ({100 * found.value:.0f} %)"
         case "outlier":
-            return f"{found.channel} ({found.value:.3f}, usually {found.typical:.3f})"
+            return f"{found.channel} ({found.value:.2f})"
         case _:
             return str(found.channel)
+
+
+def _channels(shown: Sequence[str]) -> str:
+    """The first of them by name, the others by number."""
+    more = len(shown) - MOST_CHANNELS
+    named = ", ".join(shown[:MOST_CHANNELS]) + (f" and {more} more" if more > 0 else "")
+    return f"channel{'s' * (len(shown) > 1)} {named}"
 
 
 def _altered_lines(changed: Sequence[Altered]) -> Iterator[str]:
     if changed:
         yield from ("", "numbers that these options do not make of the model:")
     for one in changed:
-        some = ", ".join(map(str, one.channels[:MOST_CHANNELS]))
-        named = f"channels {some}" if len(one.channels) <= MOST_CHANNELS else "channels"
-        yield f"{_name(one.layer)}: {one.what} of {len(one.channels)} of {one.of} {named}"
+        yield f"{_name(one.layer)}: {one.what} of {len(one.channels)} in {one.of} channels"
+        yield f"  {_channels([str(channel) for channel in one.channels])}"
 
 
 def _conclusion_lines(found: Diagnosis, advice: Sequence[Advice]) -> Iterator[str]:
     cause, layer = worst(found.causes), worst(found.layers)
     if cause is not None and layer is not None:
         yield ""
-        yield f"costliest cause: {cause.what}; costliest layer: {printable(layer.what)}"
+        yield f"costliest cause: {cause.what}; costliest layer: {_name(layer.what)}"
     for one in advice:
-        yield f"try {one.option}: {one.reason}"
+        yield f"try {one.option}"
+        yield f"  {one.reason}"
+
+
+def _rounded(value: float) -> float:
+    """To what a table shows, without a minus before 0."""
+    return round(value, 3) + 0.0
 
 
 def _percent(count: int, found: Diagnosis) -> str:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert import populations
+from snngen.convert.structure import Population
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.graph import Graph, Relu, Staircase
 from snngen.neurons import IF, Level
@@ -115,25 +116,30 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """The layers of `net`, which quantisation made of `spiking`, which a method made of `graph`."""
     parts = {p.name: p for p in populations(graph)}
-    layers = []
-    for real, fixed in zip(spiking.layers, net.layers, strict=True):
-        part = parts.get(real.name)
-        if part is None or _wired(part.synapses) != _wired(real.synapses):
-            # the method's own layer, an average pool with neurons for example: nothing that it
-            # could be compared with, and nothing that it changes but what neurons do
-            activation = Relu() if isinstance(real.neuron, IF | Level) else None
-            cnn = CnnLayer(real.name, real.synapses, real.bias, activation)
-        else:
-            cnn = CnnLayer(real.name, part.synapses, part.bias, part.activation)
-        layers.append(Layer(cnn, real, fixed, units[real.name]))
-    return tuple(layers)
+    return tuple(
+        Layer(_cnn_layer(parts.get(real.name), real), real, fixed, units[real.name])
+        for real, fixed in zip(spiking.layers, net.layers, strict=True)
+    )
 
 
-def _wired(synapses: Sequence[Synapse]) -> list[object]:
-    """What two layers have in common that differ in nothing but weights."""
+def _cnn_layer(part: Population | None, real: SpikingLayer) -> CnnLayer:
+    """The CNN's weights and activation where the network reads its sources, which are others where
+    a method put layers of its own between.
+    """
+    rectifies = Relu() if isinstance(real.neuron, IF | Level) else None
+    if part is None or _kinds(part.synapses) != _kinds(real.synapses):
+        # a layer of the method's own: nothing in the CNN to compare its numbers with
+        return CnnLayer(real.name, real.synapses, real.bias, rectifies)
+    synapses = tuple(
+        Synapse(mine.source, theirs.op)
+        for mine, theirs in zip(real.synapses, part.synapses, strict=True)
+    )
+    return CnnLayer(real.name, synapses, part.bias, part.activation or rectifies)
+
+
+def _kinds(synapses: Sequence[Synapse]) -> list[object]:
     return [
-        (s.source, type(s.op), s.op.weight.shape if isinstance(s.op, WEIGHTED) else None)
-        for s in synapses
+        (type(s.op), s.op.weight.shape if isinstance(s.op, WEIGHTED) else None) for s in synapses
     ]
 
 
@@ -193,7 +199,10 @@ def _steps(
     clipped = np.clip(_c(_gain(layer)) * steps[-1], least, most)
     ideal = _closed_form(layer.fixed.neuron, integer, timesteps)
     worth = _c(layer.units.amplitude) / timesteps
-    return [*steps, clipped, np.clip(meant, least, most), ideal * worth, counts * worth]
+    rounded = ideal * worth
+    if isinstance(layer.cnn.activation, Staircase) and isinstance(layer.fixed.neuron, Level):
+        meant = rounded  # the levels are those of the CNN itself
+    return [*steps, clipped, np.clip(meant, least, most), rounded, counts * worth]
 
 
 def _asks_for(layer: Layer, integer: Values, timesteps: int) -> Values:
