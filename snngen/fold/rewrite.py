@@ -1,4 +1,4 @@
-"""What rules that rewrite a float graph are made of."""
+"""What the rules of `fold` are made of: looking around a node, and rewriting a graph."""
 
 from __future__ import annotations
 

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, Staircase
-from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
-from snngen.rewrite import (
+from snngen.fold.rewrite import (
     Shapes,
     absorbs,
     insert,
@@ -18,6 +16,8 @@ from snngen.rewrite import (
     swap,
     unique,
 )
+from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, Staircase
+from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
 
 
 def affine_above_pool(graph: Graph, known: Shapes, node: Node) -> Graph | None:
