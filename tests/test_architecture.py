@@ -19,7 +19,7 @@ ORDER = [
     {"errors", "grid", "parallel", "resources", "schema", "workers"},
     {"ops"},
     {"neurons", "graph", "spiking", "fixed", "bounds", "files"},
-    {"check_fixed", "data"},
+    {"check_fixed", "data", "levels"},
     {"fixed_file", "onnx_import", "fold", "convert", "golden", "simulate"},
     {"quantise", "dequantise", "expand", "check"},
     {"targets"},

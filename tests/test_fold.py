@@ -36,6 +36,12 @@ def affine(channels: int, *, positive: bool = True, shift: bool = True) -> Affin
     return Affine(scale, rng.normal(size=(channels, 1, 1)) * shift)
 
 
+def stairs(channels: int, lowest: int = 0) -> Staircase:
+    """Of `channels` different channels; 1 for any number of them."""
+    thresholds = np.sort(rng.normal(size=(channels, 3)))
+    return Staircase(thresholds, rng.uniform(0.5, 2, channels), lowest)
+
+
 def conv(inputs: int, outputs: int, pads: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Conv:
     return Conv(rng.normal(size=(outputs, inputs, 3, 3)), Window((3, 3), pads=pads))
 
@@ -110,8 +116,7 @@ def test_a_shift_that_padding_lacks_goes_to_a_channel_of_ones() -> None:
     folded(chain(IMAGE, Relu(), affine(2), grouped), *WITH_ONES)
     best = MaxPool(Window((2, 2), (2, 2)))
     folded(chain(IMAGE, Relu(), affine(2), best, padded), Relu, MaxPool, *WITH_ONES[1:])
-    stairs = Staircase(np.array([[0.5, 1.5]]), np.ones(1))
-    folded(chain(IMAGE, stairs, affine(2), padded), *(
+    folded(chain(IMAGE, stairs(2), affine(2), padded), *(
         Staircase if kind is Relu else kind for kind in WITH_ONES
     ))  # fmt: skip
     two = graph(
@@ -147,6 +152,10 @@ def test_batch_norm_and_relu_pass_joins_to_the_convs() -> None:
     folded(before, Conv, Conv, Relu, Relu, Concat)
     shared = replace(before, nodes=(*before.nodes, Node("f", Concat(), ("a", "e"))), output="f")
     folded(shared, Conv, Conv, Affine, Relu, Relu, Concat, Concat)
+    for channels in (1, 5):
+        quantised = Node("e", stairs(channels), ("d",))
+        before = replace(before, nodes=(*before.nodes[:-1], quantised))
+        folded(before, Conv, Conv, Staircase, Staircase, Concat)
 
 
 def test_a_pointwise_conv_follows_the_average_that_has_fewer_positions() -> None:
@@ -307,6 +316,7 @@ def random_graphs(draw: st.DrawFn) -> Graph:
         c, h, w = known[source]
         choices: list[GraphOp] = [Add(), Concat(), Relu(draw(st.sampled_from([1.0, np.inf])))]
         choices += [affine(c, positive=draw(st.booleans()), shift=draw(st.booleans()))] * 3
+        choices += [stairs(draw(st.sampled_from([1, c])), draw(st.integers(-2, 1)))] * 2
         if min(h, w) >= 3:
             side = draw(st.integers(0, 1))
             choices += [conv(c, 2, (side, 0, side, 1)), zero_pad((c, h, w), (side, 1), (0, side))]

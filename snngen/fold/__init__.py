@@ -1,9 +1,9 @@
 """Simplify a float graph without changing what it computes.
 
 Batch norm and other constants disappear into weights, biases and the input's normalisation; padding
-and identity rewiring into windows; a ReLU moves in front of the max pool that it followed, next to
-the layer whose activation it is. Each rule looks at one node and its neighbours; they are applied
-until none fits any more.
+and identity rewiring into windows; an activation moves in front of the max pool that it followed,
+next to the layer whose activation it is. Each rule looks at one node and its neighbours; they are
+applied until none fits any more.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ from snngen.fold.affine import (
     compress_affine,
     merge_affines,
 )
+from snngen.fold.quantised import (
+    affine_into_thresholds,
+    drop_requantiser,
+    merge_into_levels,
+    merge_twins,
+)
 from snngen.fold.reorder import (
+    activation_above_max_pool,
     affine_above_add,
     affine_above_pool,
     affine_below_pool,
     pointwise_above_concat,
     pool_above_pointwise,
-    relu_above_max_pool,
     shift_into_padded_conv,
 )
 from snngen.fold.rewrite import Rule, drop_dead, is_per_channel
@@ -82,10 +88,14 @@ RULES: tuple[Rule, ...] = (
     affine_into_producer,
     affine_into_input,
     affine_into_consumer,
-    relu_above_max_pool,
+    activation_above_max_pool,
     affine_above_pool,
     affine_above_add,
     pointwise_above_concat,
+    merge_twins,
+    drop_requantiser,
+    affine_into_thresholds,
+    merge_into_levels,
     affine_below_pool,
     pool_above_pointwise,
     shift_into_padded_conv,

@@ -16,19 +16,19 @@ from snngen.fold.rewrite import (
     swap,
     unique,
 )
-from snngen.graph import Add, Affine, Concat, Graph, Node, Relu, Staircase
+from snngen.graph import Add, Affine, Concat, Graph, GraphOp, Node, Relu, Staircase
 from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
 
 
 def affine_above_pool(graph: Graph, known: Shapes, node: Node) -> Graph | None:
-    """Conv, pool, batch norm: the batch norm goes to the Conv."""
+    """Conv, pool, batch norm: the batch norm goes to the Conv; likewise the scale of levels."""
     if not isinstance(node.op, Affine):
         return None
     pool = producer(graph, node)
     if pool is None or not _commutes(pool, node.op, known):
         return None
     source = producer(graph, pool)
-    if source is None or not isinstance(source.op, Conv | Linear):
+    if source is None or not isinstance(source.op, Conv | Linear | Staircase):
         return None
     if only_reader(graph, pool.name) is None or only_reader(graph, source.name) is None:
         return None
@@ -69,12 +69,14 @@ def _averages_constants(pool: SumPool, source: Shape) -> bool:
     return bool(np.all(counts == pool.divisor))
 
 
-def relu_above_max_pool(graph: Graph, _: Shapes, node: Node) -> Graph | None:
-    """The largest of rectified values is the rectified largest value."""
+def activation_above_max_pool(graph: Graph, _: Shapes, node: Node) -> Graph | None:
+    """The largest of rectified or quantised values is the largest value, rectified or quantised."""
     pool = producer(graph, node)
-    if not isinstance(node.op, Relu) or pool is None or not isinstance(pool.op, MaxPool):
+    if not isinstance(node.op, Relu | Staircase) or pool is None:
         return None
-    return None if only_reader(graph, pool.name) is None else swap(graph, pool, node)
+    if not isinstance(pool.op, MaxPool) or only_reader(graph, pool.name) is None:
+        return None
+    return swap(graph, pool, node)
 
 
 def affine_above_add(graph: Graph, _: Shapes, node: Node) -> Graph | None:
@@ -91,26 +93,36 @@ def affine_above_add(graph: Graph, _: Shapes, node: Node) -> Graph | None:
 
 
 def pointwise_above_concat(graph: Graph, known: Shapes, node: Node) -> Graph | None:
-    """Convs side by side, then batch norm or ReLU: each goes to the Convs."""
+    """Convs side by side, then batch norm or activation: each goes to the Convs."""
     concat = _joined_convs(graph, node, Concat)
     if concat is None:
         return None
     parts, start = [], 0
     for k, source in enumerate(concat.inputs):
         end = start + known[source][0]
-        op = node.op
-        if isinstance(op, Affine):
-            op = Affine(op.scale[start:end], op.shift[start:end])
+        op = _of_channels(node.op, start, end)
         parts.append(Node(unique(graph, f"{node.name}_{k}"), op, (source,)))
         start = end
     return insert(graph, node, [*parts, Node(node.name, Concat(), tuple(p.name for p in parts))])
 
 
+def _of_channels(op: GraphOp, start: int, end: int) -> GraphOp:
+    """An operation of every channel by itself, for some of them."""
+    match op:
+        case Affine(scale, shift):
+            return Affine(scale[start:end], shift[start:end])
+        case Staircase(thresholds, step):
+            rows, steps = (a if len(a) == 1 else a[start:end] for a in (thresholds, step))
+            return replace(op, thresholds=rows, step=steps)
+        case _:
+            return op
+
+
 def _joined_convs(graph: Graph, node: Node, kind: type[Add | Concat]) -> Node | None:
-    """The Add or Concat that `node`, a ReLU or an Affine, alone reads, if one of the branches is a
-    Conv that nobody else reads.
+    """The Add or Concat that `node`, an activation or an Affine, alone reads, if one of the
+    branches is a Conv that nobody else reads.
     """
-    if not isinstance(node.op, Affine | Relu):
+    if not isinstance(node.op, Affine | Relu | Staircase):
         return None
     join = producer(graph, node)
     if join is None or not isinstance(join.op, kind) or only_reader(graph, join.name) is None:

@@ -1,4 +1,4 @@
-"""Rules for identities, ReLUs and wiring."""
+"""Rules for identities, activations and wiring."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from snngen.fold.rewrite import Shapes, producer, rewire
-from snngen.graph import Add, Affine, Concat, Graph, Node, Relu
+from snngen.graph import Add, Affine, Concat, Graph, GraphOp, Node, Relu, Staircase
 from snngen.ops import Conv, MaxPool, Select, SumPool
 
 
@@ -81,15 +81,23 @@ def pad_into_window(graph: Graph, known: Shapes, node: Node) -> Graph | None:
     pads = (own[0] + top, own[1] + left, own[2] + bottom, own[3] + right)
     window = replace(node.op.window, pads=pads)
     if isinstance(node.op, MaxPool):
-        # Zeros take part in a maximum, padding does not: the same after a ReLU, if a tap is left.
+        # Zeros take part in a maximum, padding does not: the same where no value is negative, if
+        # a tap is left.
         source = producer(graph, before)
-        after_relu = source is not None and isinstance(source.op, Relu)
-        if not after_relu or window.taps_inside(height, width).min() == 0:
+        if (
+            source is None
+            or not _is_never_negative(source.op)
+            or window.taps_inside(height, width).min() == 0
+        ):
             return None
     return rewire(
         graph,
         {node.name: replace(node, op=replace(node.op, window=window), inputs=before.inputs)},
     )
+
+
+def _is_never_negative(op: GraphOp) -> bool:
+    return isinstance(op, Relu) or (isinstance(op, Staircase) and op.lowest >= 0)
 
 
 def _margins(axis: np.ndarray[tuple[int], np.dtype[np.int32]], size: int) -> tuple[int, int] | None:

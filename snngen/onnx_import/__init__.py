@@ -15,6 +15,7 @@ import onnx
 
 from snngen.errors import ModelError, Problem
 from snngen.graph import Graph, GraphInput, Layout, check_graph
+from snngen.onnx_import.chain import resolve
 from snngen.onnx_import.network import INPUT, Network
 from snngen.onnx_import.plan import Plan, input_dims, make_plan, without_epsilon
 from snngen.onnx_import.reader import parse
@@ -125,6 +126,8 @@ def _attempt(plan: Plan, batch: int, arrangement: Arrangement) -> _Attempt:
 
 def _as_graph(attempt: _Attempt, plan: Plan, name: str) -> Graph:
     net, arrangement = attempt.net, attempt.arrangement
+    complete = attempt.result is not None and not net.problems
+    nodes = resolve(net, attempt.result[0] if complete and attempt.result else None)
     if net.problems or attempt.result is None:
         raise ModelError(*net.problems)
     shape = net.shapes[INPUT]
@@ -132,7 +135,7 @@ def _as_graph(attempt: _Attempt, plan: Plan, name: str) -> Graph:
     source = GraphInput(INPUT, shape, arrangement.layout, arrangement.model_shape, unit, zero)
     output, layout = attempt.result
     notes = (*plan.notes, *net.notes)
-    graph = Graph(name, source, tuple(net.nodes), output, layout, notes)
+    graph = Graph(name, source, nodes, output, layout, notes)
     check_graph(graph)
     return graph
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snngen.graph import Affine, Floats, Relu
 from snngen.onnx_import.merge import add_views
 from snngen.onnx_import.network import Network
 from snngen.onnx_import.onnx_node import OnnxNode, finite
-from snngen.onnx_import.values import Refused, Value, View, guard_size
+from snngen.onnx_import.pointwise import apply, clipped, minus_from, normalise, over, plus, times
+from snngen.onnx_import.values import Refused, Value, View
 
 TINY_VARIANCE = 1e-10
+NO_BOUND = 3.4e38
 
 
 def import_identity(_: Network, node: OnnxNode) -> Sequence[Value]:
@@ -45,78 +46,98 @@ def import_cast(_: Network, node: OnnxNode) -> Sequence[Value]:
 
 def import_relu(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Relu."""
-    return [_rectify(net, node, np.inf)]
+    return [apply(net, node, node.view(), clipped(0, np.inf))]
 
 
 def import_clip(net: Network, node: OnnxNode) -> Sequence[Value]:
-    """Clip(x, 0, maximum) is a ReLU with a ceiling (ReLU6 and kin)."""
+    """Clip: a ReLU with a ceiling (ReLU6 and kin), or part of a quantised activation."""
     bounds = []
     for k, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
         constant = node.constant(k)
         if constant is not None and constant.size != 1:
             raise Refused(f"{name} must be a scalar", f"shape {list(constant.shape)}")
-        value = node.number(name, default) if constant is None else constant.item()
-        # Exporters write "no bound" as the largest float.
-        bounds.append(float(np.copysign(np.inf, value)) if abs(value) >= 3.4e38 else float(value))
-    low, high = bounds
-    if (low, high) == (-np.inf, np.inf):
-        return [node.view()]
-    if low != 0 or not high > 0:
+        bounds.append(node.number(name, default) if constant is None else float(constant.item()))
+    return [_clip(net, node, node.view(), *bounds)]
+
+
+def import_extremum(net: Network, node: OnnxNode) -> Sequence[Value]:
+    """Max and Min of one activation and scalars: a Clip."""
+    views = [v for v in node.inputs if isinstance(v, View)]
+    constants = [v for v in node.inputs if isinstance(v, np.ndarray)]
+    if len(views) != 1 or any(c.size != 1 for c in constants):
         raise Refused(
-            "Clip must have min 0 and a positive max",
-            f"min {low:g}, max {high:g}",
-            "a spiking neuron sends no negative values: use ReLU or Clip(0, max) and fine-tune",
+            f"{node.op} must compare one activation with scalars",
+            f"{len(views)} activations, constants of shapes {[list(c.shape) for c in constants]}",
+            "use Relu, Clip or MaxPool",
         )
-    return [_rectify(net, node, high)]
+    bounds = [float(finite(c, "a bound").item()) for c in constants]
+    if node.op == "Max":
+        return [_clip(net, node, views[0], max(bounds, default=-np.inf), np.inf)]
+    return [_clip(net, node, views[0], -np.inf, min(bounds, default=np.inf))]
 
 
-def _rectify(net: Network, node: OnnxNode, maximum: float) -> View:
-    view = node.view()
-    return View(net.add(node.name, Relu(maximum), (view.source,)), view.index)
+def _clip(net: Network, node: OnnxNode, view: View, low: float, high: float) -> View:
+    if np.isnan(low) or np.isnan(high) or low > high:
+        raise Refused("min may not be larger than max", f"min {low:g}, max {high:g}")
+    # Exporters write "no bound" as the largest float.
+    low, high = (float(np.copysign(np.inf, b)) if abs(b) >= NO_BOUND else b for b in (low, high))
+    if (low, high) == (-np.inf, np.inf):
+        return view
+    return apply(net, node, view, clipped(low, high))
 
 
 def import_add(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Add and Sum: activations are added, constants become an Affine."""
     views = [v for v in node.inputs if isinstance(v, View)]
     constants = [finite(c, "a summand") for c in node.inputs if isinstance(c, np.ndarray)]
-    total = views[0] if len(views) == 1 else add_views(net, node, views)
-    for constant in constants:
-        total = apply_affine(net, node, total, None, constant)
-    return [total]
+    total = views[0] if len(views) == 1 else _straight_through(net, views)
+    if total is None:
+        total = add_views(net, node, views)
+    return [apply(net, node, total, *(plus(c) for c in constants))]
+
+
+def _straight_through(net: Network, views: Sequence[View]) -> View | None:
+    """q, where the sum is x + (q - x): so training code hides rounding from the gradient."""
+    if len(views) == 2:
+        for x, other in (views, views[::-1]):
+            known = net.differences.get(other.source)
+            if known and all(
+                a.source == b.source and np.array_equal(a.index, b.index)
+                for a, b in ((known[0], other), (known[2], x))
+            ):
+                net.superseded.add(other.source)
+                return known[1]
+    return None
 
 
 def import_subtract(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Sub: x - constant, constant - x, or the difference of two activations."""
     left, right = node.input(0), node.input(1)
-    minus_one = np.array(-1.0)
     if isinstance(left, View) and isinstance(right, View):
-        negated = apply_affine(net, node, right, minus_one, None)
-        return [add_views(net, node, [left, negated])]
+        negated = apply(net, node, right, times(np.array(-1.0)))
+        difference = add_views(net, node, [left, negated])
+        net.differences[difference.source] = (difference, left, right)
+        return [difference]
     if isinstance(left, View):
-        return [apply_affine(net, node, left, None, -node.weights(1, "the subtrahend"))]
-    shift = node.weights(0, "the minuend")
-    return [apply_affine(net, node, node.view(1), minus_one, shift)]
+        return [apply(net, node, left, plus(-node.weights(1, "the subtrahend")))]
+    return [apply(net, node, node.view(1), minus_from(node.weights(0, "the minuend")))]
 
 
 def import_multiply(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Mul by a constant."""
     activation, constant = (0, 1) if isinstance(node.input(0), View) else (1, 0)
-    return [
-        apply_affine(net, node, node.view(activation), node.weights(constant, "the factor"), None)
-    ]
+    factor = node.weights(constant, "the factor")
+    return [apply(net, node, node.view(activation), times(factor))]
 
 
 def import_divide(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Div by a constant."""
-    divisor = node.weights(1, "the divisor")
-    if not divisor.all():
-        raise Refused("the divisor must not contain 0")
-    return [apply_affine(net, node, node.view(), 1 / divisor, None)]
+    return [apply(net, node, node.view(), over(node.weights(1, "the divisor")))]
 
 
 def import_negate(net: Network, node: OnnxNode) -> Sequence[Value]:
     """Neg."""
-    return [apply_affine(net, node, node.view(), np.array(-1.0), None)]
+    return [apply(net, node, node.view(), times(np.array(-1.0)))]
 
 
 def import_batch_norm(net: Network, node: OnnxNode) -> Sequence[Value]:
@@ -151,52 +172,5 @@ def import_batch_norm(net: Network, node: OnnxNode) -> Sequence[Value]:
         )
     gain = scale / np.sqrt(deviation)
     per_channel = (1, channels, *[1] * (rank - 2)) if rank > 1 else (1,)
-    return [
-        apply_affine(
-            net, node, view, gain.reshape(per_channel), (bias - mean * gain).reshape(per_channel)
-        )
-    ]
-
-
-def apply_affine(
-    net: Network, node: OnnxNode, view: View, scale: Floats | None, shift: Floats | None
-) -> View:
-    """scale * view + shift, the constants broadcast as ONNX does; None stands for 1 and 0."""
-    constants = [c for c in (scale, shift) if c is not None]
-    try:
-        shape = np.broadcast_shapes(view.shape, *(c.shape for c in constants))
-    except ValueError:
-        raise Refused(
-            "the operands cannot be broadcast together",
-            " and ".join(str(list(s)) for s in (view.shape, *(c.shape for c in constants))),
-        ) from None
-    guard_size(shape, "its output")
-    if not all(np.isfinite(c).all() for c in constants):
-        raise Refused("its constants overflow double precision")
-    if shape != view.shape:
-        view = View(view.source, np.broadcast_to(view.index, shape))
-    if shift is not None or any(c.size > 1 for c in constants):
-        view = net.materialise(node.name, view)
-    parts = [
-        _per_element(net, view, np.array(default) if c is None else c)
-        for c, default in ((scale, 1.0), (shift, 0.0))
-    ]
-    return View(net.add(node.name, Affine(*parts), (view.source,)), view.index)
-
-
-def _per_element(net: Network, view: View, constant: Floats) -> Floats:
-    """`constant`, broadcast over a bijective view, in the canonical order of the view's source:
-    (C, H, W), or (C, 1, 1) where it is the same all over a channel.
-    """
-    channels, height, width = net.shapes[view.source]
-    if constant.size == 1:
-        return np.full((channels, 1, 1), constant.item())
-    ordered = np.empty(view.index.size)
-    ordered[view.index] = np.broadcast_to(constant, view.shape)
-    samples = ordered.reshape(net.batch, channels, height, width)
-    if not np.array_equal(samples, np.broadcast_to(samples[0], samples.shape)):
-        raise Refused("a constant may not differ between the samples of a batch")
-    first: Floats = samples[0]
-    if np.array_equal(first, np.broadcast_to(first[:, :1, :1], first.shape)):
-        return first[:, :1, :1]
-    return first
+    shift = bias - mean * gain
+    return [normalise(net, node, view, gain.reshape(per_channel), shift.reshape(per_channel))]

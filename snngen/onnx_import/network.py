@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +23,52 @@ from snngen.ops import Shape
 INPUT = "input"  # the name of the graph's input; no node may take it
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One link of a chain: function(x, *constants), monotone, at ONNX node `place`.
+
+    The constants are in the order of the canonical value, (C, H, W) or (C, 1, 1).
+    """
+
+    place: str
+    function: Callable[..., Floats]
+    constants: tuple[Floats, ...]
+    rounds: bool
+    bounds: tuple[float, float] | None  # of a clip
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Pointwise operations on the value of node `base`; the first `standing` of them are also done
+    by nodes of the graph, the last of which is `stands`.
+    """
+
+    base: str
+    steps: tuple[Step, ...] = ()
+    stands: str = ""
+    standing: int = 0
+
+    @property
+    def rounds(self) -> bool:
+        return any(step.rounds for step in self.steps)
+
+    def extended(self, step: Step) -> Chain:
+        """With one more operation at its end."""
+        return replace(self, steps=(*self.steps, step))
+
+    def standing_at(self, name: str) -> Chain:
+        """Now that node `name` does all of it."""
+        return replace(self, stands=name, standing=len(self.steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Deferred:
+    """The place of a node that computes `chain`, once it is known how the chain goes on."""
+
+    name: str
+    chain: Chain
+
+
 @dataclass
 class Network:
     """Grows node by node while the ONNX graph is walked.
@@ -31,12 +78,17 @@ class Network:
 
     batch: int
     shapes: dict[str, Shape] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[Node | Deferred] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     # Arrangements of the graph's input, in its flat positions, that no Select could provide.
     input_demands: list[Index] = field(default_factory=list)
-    # What Affine and Relu nodes read: they follow any rearrangement of the input.
+    chains: dict[str, Chain] = field(default_factory=dict)  # the one that a node is the end of
+    deferred: set[str] = field(default_factory=set)  # nodes whose chain has no other form yet
+    superseded: set[str] = field(default_factory=set)  # ends of chains that went on
+    # Differences of two activations, by the node that computes them: (difference, left, right).
+    differences: dict[str, tuple[View, View, View]] = field(default_factory=dict)
+    # What pointwise nodes read: they follow any rearrangement of the input.
     _pointwise: dict[str, str] = field(default_factory=dict)
     _selects: dict[tuple[str, bytes, bytes, bytes], str] = field(default_factory=dict)
 
@@ -63,6 +115,25 @@ class Network:
         if isinstance(op, Affine | Relu):
             self._pointwise[name] = sources[0]
         return name
+
+    def defer(self, name: str, chain: Chain, source: str) -> str:
+        """Append the place of a node that computes `chain`, the last step of which reads `source`;
+        return its (unique) name.
+        """
+        name = self.unique(name)
+        self.nodes.append(Deferred(name, chain))
+        self.shapes[name] = self.shapes[chain.base]
+        self._pointwise[name] = source
+        self.chains[name] = chain
+        self.superseded.update({source} & self.deferred)
+        self.deferred.add(name)
+        return name
+
+    def end_chain(self, name: str) -> None:
+        """Operations behind node `name` start a chain of their own, if this one rounds."""
+        if name in self.chains and self.chains[name].rounds:
+            del self.chains[name]
+            self.deferred.discard(name)
 
     def stand_in(self, name: str, shape: tuple[int, ...]) -> View:
         """A view of shape `shape` of a value that no node computes, so that the nodes behind a

@@ -136,7 +136,8 @@ def finite(value: Array, what: str) -> Floats:
             value.dtype,
             "export the float model; snngen quantises by itself",
         )
-    numbers: Floats = value.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        numbers: Floats = value.astype(np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         where = [int(i) for i in np.argwhere(wrong)[0]]

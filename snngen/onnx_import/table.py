@@ -13,6 +13,7 @@ from snngen.onnx_import.elementwise import (
     import_clip,
     import_divide,
     import_dropout,
+    import_extremum,
     import_identity,
     import_multiply,
     import_negate,
@@ -30,6 +31,15 @@ from snngen.onnx_import.pool import (
     import_max_pool,
     import_reduce,
 )
+from snngen.onnx_import.quantisers import (
+    import_bipolar_quant,
+    import_dequantize_linear,
+    import_quant,
+    import_quantize_linear,
+    import_rounding,
+    import_trunc,
+)
+from snngen.onnx_import.reader import STANDARD_DOMAINS
 from snngen.onnx_import.softmax import import_softmax
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
@@ -38,14 +48,17 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
         "AveragePool": import_average_pool,
         "BatchNormalization": import_batch_norm,
         "Cast": import_cast,
+        "Ceil": import_rounding,
         "Clip": import_clip,
         "Concat": import_concat,
         "Conv": import_conv,
         "DepthToSpace": import_movement,
+        "DequantizeLinear": import_dequantize_linear,
         "Div": import_divide,
         "Dropout": import_dropout,
         "Expand": import_movement,
         "Flatten": import_movement,
+        "Floor": import_rounding,
         "Gather": import_movement,
         "Gemm": import_gemm,
         "GlobalAveragePool": import_global_average,
@@ -53,15 +66,19 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
         "Identity": import_identity,
         "LogSoftmax": import_softmax,
         "MatMul": import_matmul,
+        "Max": import_extremum,
         "MaxPool": import_max_pool,
+        "Min": import_extremum,
         "Mul": import_multiply,
         "Neg": import_negate,
         "Pad": import_pad,
+        "QuantizeLinear": import_quantize_linear,
         "ReduceMax": import_reduce,
         "ReduceMean": import_reduce,
         "ReduceSum": import_reduce,
         "Relu": import_relu,
         "Reshape": import_movement,
+        "Round": import_rounding,
         "Slice": import_movement,
         "Softmax": import_softmax,
         "SpaceToDepth": import_movement,
@@ -75,13 +92,32 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     }
 )
 
+QONNX_DOMAINS = (
+    "qonnx.custom_op.general",
+    "finn.custom_op.general",
+    "onnx.brevitas",
+)
+QONNX_IMPORTERS: Mapping[str, Importer] = MappingProxyType(
+    {
+        "BipolarQuant": import_bipolar_quant,
+        "IntQuant": import_quant,
+        "Quant": import_quant,
+        "Trunc": import_trunc,
+    }
+)
+
+FOLD_THEMSELVES = frozenset(["DequantizeLinear", "QuantizeLinear", *QONNX_IMPORTERS])
+"""Operators whose importers take constants too: weights are quantised exactly."""
+
 _ACTIVATIONS = """
     Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Sigmoid Softplus Softsign
     Swish Tanh ThresholdedRelu
 """
-_QUANTISERS = "BinaryQuant BipolarQuant DequantizeLinear Quant QuantizeLinear Trunc"
-_INTEGER_LAYERS = "ConvInteger DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul"
-_ROUNDING = "Ceil Floor Round"
+_QUANTISERS = "BinaryQuant FloatQuant MultiThreshold QuantAvgPool2d"
+_INTEGER_LAYERS = """
+    ConvInteger DynamicQuantizeLinear MatMulInteger QGemm QLinearAdd QLinearAveragePool
+    QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearMatMul QLinearMul
+"""
 _NORMALISATIONS = """
     GroupNormalization InstanceNormalization LayerNormalization LpNormalization LRN
     MeanVarianceNormalization RMSNormalization
@@ -89,16 +125,14 @@ _NORMALISATIONS = """
 _HINTS = {
     _ACTIVATIONS: "a spiking neuron computes a ReLU: replace it by ReLU or Clip(0, max) and "
     "fine-tune",
-    _QUANTISERS: "export the float model; snngen quantises by itself",
-    _INTEGER_LAYERS: "export the float model; snngen quantises by itself",
-    _ROUNDING: "this looks like a quantised activation written out: export the model with a plain "
-    "ReLU or Clip(0, max) in its place",
+    _QUANTISERS: "of QONNX, Quant, BipolarQuant and Trunc are supported",
+    _INTEGER_LAYERS: "quantise statically in the QDQ format (QuantizeLinear, DequantizeLinear); in "
+    "onnxruntime: quantize_static(..., quant_format=QuantFormat.QDQ)",
     _NORMALISATIONS: "normalising by statistics of the input has no spiking form; use "
     "BatchNormalization",
     "GRU LSTM RNN Loop Scan": "recurrent layers have no spiking form here; use convolutions over "
     "time",
     "If": "export the model without control flow",
-    "Max": "if it is a ReLU, export it as Relu",
 }
 HINTS: Mapping[str, str] = MappingProxyType(
     {operator: hint for operators, hint in _HINTS.items() for operator in operators.split()}
@@ -106,6 +140,13 @@ HINTS: Mapping[str, str] = MappingProxyType(
 """The way out for operators that are not imported."""
 
 SHAPE_PRESERVING = frozenset(
-    " ".join((_ACTIVATIONS, _QUANTISERS, _ROUNDING, _NORMALISATIONS)).split()
+    " ".join((_ACTIVATIONS, _NORMALISATIONS, "Quant BipolarQuant FloatQuant Trunc")).split()
 )
 """Operators that are not imported, but whose output has the shape of their first input."""
+
+
+def find_importer(domain: str, op: str) -> Importer | None:
+    """The importer of an operator, None where there is none."""
+    if domain in STANDARD_DOMAINS:
+        return IMPORTERS.get(op)
+    return QONNX_IMPORTERS.get(op) if domain in QONNX_DOMAINS else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,7 +16,7 @@ from snngen.onnx_import.network import INPUT, Network
 from snngen.onnx_import.onnx_node import OnnxNode
 from snngen.onnx_import.plan import Plan, is_standard, label, place
 from snngen.onnx_import.reader import to_array
-from snngen.onnx_import.table import HINTS, IMPORTERS, SHAPE_PRESERVING
+from snngen.onnx_import.table import FOLD_THEMSELVES, HINTS, SHAPE_PRESERVING, find_importer
 from snngen.onnx_import.values import (
     MAX_ELEMENTS,
     Index,
@@ -62,7 +63,9 @@ class Walk:
         net.shapes[INPUT] = self.arrangement.order.shape
         values: dict[str, Value] = {self.plan.input.name: self.arrangement.view(self.batch)}
         last_use = {name: k for k, n in enumerate(self.plan.nodes) for name in n.input}
-        read = frozenset(last_use) | {self.plan.output}
+        readers = Counter(name for n in self.plan.nodes for name in n.input)
+        readers[self.plan.output] += 1
+        read = frozenset(readers)
         for k, proto in enumerate(self.plan.nodes):
             try:
                 inputs = tuple(self._value(values, name) for name in proto.input)
@@ -82,6 +85,8 @@ class Walk:
             for name, value in zip(proto.output, outputs, strict=False):
                 if name in read:
                     values[name] = value
+                if isinstance(value, View) and readers[name] > 1:
+                    net.end_chain(value.source)
             for name in proto.input:
                 if last_use[name] == k and name != self.plan.output:
                     values.pop(name, None)
@@ -126,9 +131,10 @@ def _stand_in(net: Network, name: str, proto: onnx.NodeProto, values: dict[str, 
 def import_node(net: Network, node: OnnxNode) -> Sequence[Value]:
     """The values of the node's outputs; raises Refused."""
     proto = node.proto
-    if not is_standard(proto):
+    importer = find_importer(proto.domain, node.op)
+    if importer is None and not is_standard(proto):
         raise Refused(
-            "operators outside the ONNX standard are not supported",
+            "operators outside the ONNX standard are not supported, but for some of QONNX",
             f"domain '{proto.domain}'",
             HINTS.get(node.op, "export the model with standard operators only"),
         )
@@ -136,10 +142,7 @@ def import_node(net: Network, node: OnnxNode) -> Sequence[Value]:
         return [_constant(node)]
     given = [v for v in node.inputs if v is not None]
     constant = all(isinstance(v, np.ndarray) for v in given)
-    known_operator = (
-        node.op in IMPORTERS or node.op in ("Shape", "Size") or (constant and node.op in FOLDABLE)
-    )
-    if not known_operator:
+    if not (importer or node.op in ("Shape", "Size") or (constant and node.op in FOLDABLE)):
         raise Refused(
             f"the operator {node.op} is not supported",
             "",
@@ -149,12 +152,13 @@ def import_node(net: Network, node: OnnxNode) -> Sequence[Value]:
         return [Unknown() for _ in proto.output]
     if node.op in ("Shape", "Size"):
         return [_shape(node)]
-    if constant:
+    if constant and node.op not in FOLD_THEMSELVES:
         if node.op not in FOLDABLE:
             raise Refused(f"{node.op} of constants is not folded", "", "simplify the model first")
         arrays = [v if isinstance(v, np.ndarray) else None for v in node.inputs]
         return list(evaluate(node, arrays))
-    outputs = IMPORTERS[node.op](net, node)
+    assert importer is not None
+    outputs = importer(net, node)
     for output in outputs:
         if isinstance(output, View):
             guard_size(output.shape, "its output")

@@ -26,10 +26,12 @@ from snngen.fold import fold
 from snngen.graph import Graph
 from snngen.onnx_import import IMPORTERS, import_model
 from snngen.onnx_import.evaluate import import_movement, import_pad
+from snngen.onnx_import.quantisers import import_dequantize_linear
 from tests.onnx_import.build import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "operator-support.md"
 LARGEST_IDENTITY = 4096
+ROUNDING = ("Ceil", "Floor", "Round")  # without a bound they are no quantised activation
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def judge(case: TestCase) -> Outcome:
                 continue
             *inputs, expected = (a for a in arrays if a is not None)
             refusal = ""
-            for model, x in _embeddings(case.model, inputs, k, expected.size):
+            tested = _bounded(case.model, expected) if op in ROUNDING else case.model
+            for model, x in _embeddings(tested, inputs, k, expected.size):
                 try:
                     graph = import_model(model, name=case.name)
                 except ModelError as error:
@@ -121,7 +124,8 @@ def _differences(op: str, graph: Graph, x: np.ndarray, expected: np.ndarray) -> 
 def _embeddings(
     model: onnx.ModelProto, inputs: list[np.ndarray], output: int, expected_size: int
 ) -> Iterator[tuple[onnx.ModelProto, np.ndarray]]:
-    if IMPORTERS[model.graph.node[0].op_type] in (import_movement, import_pad):
+    importer = IMPORTERS[model.graph.node[0].op_type]
+    if importer in (import_movement, import_pad, import_dequantize_linear):
         model, inputs = _as_floats(model, inputs)
     floats = [k for k, value in enumerate(inputs) if value.dtype.kind == "f"]
     for k in dict.fromkeys([0, *floats]):
@@ -140,11 +144,24 @@ def _embeddings(
 def _as_floats(
     model: onnx.ModelProto, inputs: list[np.ndarray]
 ) -> tuple[onnx.ModelProto, list[np.ndarray]]:
-    """The test with its first input in float: moving elements does not depend on their type."""
+    """The test with its first input in float, where the type of its elements does not matter."""
     retyped = onnx.ModelProto()
     retyped.CopyFrom(model)
     retyped.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     return retyped, [inputs[0].astype(np.float32), *inputs[1:]]
+
+
+def _bounded(model: onnx.ModelProto, expected: np.ndarray) -> onnx.ModelProto:
+    """The test with a Clip behind that changes nothing."""
+    bounded = onnx.ModelProto()
+    bounded.CopyFrom(model)
+    graph = bounded.graph
+    for bound, value in (("low", expected.min() - 1), ("high", expected.max() + 1)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), bound))
+    name = graph.output[0].name
+    graph.node[0].output[0] = "unbounded"
+    graph.node.append(helper.make_node("Clip", ["unbounded", "low", "high"], [name]))
+    return bounded
 
 
 def _bound(

@@ -363,6 +363,19 @@ def test_clip_bounds() -> None:
     assert "ReLU" in problem.hint
 
 
+def test_max_and_min_are_clips() -> None:
+    constants = {"lo": np.zeros(1, np.float32), "hi": np.full((1, 1), 6, np.float32)}
+    one = [node("Max", ["x", "lo"], ["y"])]
+    both = [node("Max", ["lo", "x"], ["m"]), node("Min", ["m", "hi"], ["y"])]
+    swapped = [node("Min", ["x", "hi"], ["m"]), node("Max", ["m", "lo"], ["y"])]
+    for nodes, relu in ((one, Relu()), (both, Relu(6.0)), (swapped, Relu(6.0))):
+        (only,) = agrees(model(nodes, ["N", 4], constants)).nodes
+        assert only.op == relu
+    (problem,) = refused(model([node("Max", ["x", "b"], ["y"])], ["N", 4], {"b": weights(4)}))
+    assert "with scalars" in problem.rule
+    assert "Relu" in problem.hint
+
+
 @pytest.mark.parametrize("kind", [onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE])
 def test_other_float_types(kind: int) -> None:
     dtype = helper.tensor_dtype_to_np_dtype(kind)
@@ -461,7 +474,7 @@ def test_every_hint_is_for_something_unsupported() -> None:
     assert not HINTS.keys() & IMPORTERS.keys()
 
 
-@pytest.mark.parametrize("name", ["LeakyRelu", "HardSwish", "Sigmoid", "Tanh", "Gelu"])
+@pytest.mark.parametrize("name", ["LeakyRelu", "PRelu", "HardSwish", "Sigmoid", "Tanh", "Gelu"])
 def test_activations_without_a_spiking_form(name: str) -> None:
     (problem,) = refused(model([node(name, ["x"], ["y"], "act")], ["N", 4], opset=20))
     assert problem.where == f"node 'act' ({name})"

@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 import pytest
 
-from snngen.check import check
-from snngen.errors import ModelError
 from snngen.fold import fold
 from snngen.graph import Graph
 from snngen.onnx_import import load
@@ -94,21 +92,3 @@ def assert_same_network(a: Graph, b: Graph) -> None:
             assert isinstance(two.op, Conv | Linear)
             np.testing.assert_allclose(one.op.weight, two.op.weight, rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(one.bias, two.bias, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["mnist/lenet_ref_q4.onnx", "mnist/lenet_ref_q8.onnx"])
-def test_every_written_out_quantiser_is_named(models_dir: Path, name: str) -> None:
-    with pytest.raises(ModelError) as caught:
-        load(model_file(models_dir, name))
-    assert [p.where for p in caught.value.problems] == [
-        f"node '/a{k}/Floor' (Floor)" for k in (1, 2, 3)
-    ]
-    assert all("quantised activation" in p.hint for p in caught.value.problems)
-
-
-def test_quantised_dialects_are_refused_node_by_node(models_dir: Path) -> None:
-    report = check(model_file(models_dir, "qonnx/qonnx_TFC_1W2A.onnx"))
-    assert len(report.problems) >= 8
-    assert {p.found for p in report.problems if "outside the ONNX standard" in p.rule} == {
-        "domain 'onnx.brevitas'"
-    }

@@ -1,0 +1,182 @@
+"""An independent judge of quantised models: ONNX's reference evaluator in float64.
+
+In float32 the rounding of a sum decides on which side of a threshold it falls, and every runtime
+adds in another order. In float64 such accidents are too rare to meet, so that not a single
+activation may differ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from snngen.fold import fold
+from snngen.graph import Staircase, forward
+from snngen.onnx_import import import_model
+from tests.onnx_import.build import canonical, run
+
+QONNX = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
+
+
+class QuantizeLinear(OpRun):
+    """As ONNX defines it; the result stays in float64, and its type is in the zero point."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, zero=None, axis=1, **_):  # type: ignore[no-untyped-def]
+        info = np.iinfo(np.uint8 if zero is None else zero.dtype)
+        offset = 0 if zero is None else zero.astype(np.float64)
+        scale, offset = along(x, scale, axis), along(x, offset, axis)
+        return (np.clip(np.rint(x / scale) + offset, info.min, info.max),)
+
+
+class DequantizeLinear(OpRun):
+    op_domain = ""
+
+    def _run(self, x, scale, zero=None, axis=1, **_):  # type: ignore[no-untyped-def]
+        offset = 0 if zero is None else zero.astype(np.float64)
+        return ((x.astype(np.float64) - along(x, offset, axis)) * along(x, scale, axis),)
+
+
+class BatchNormalization(OpRun):
+    """With its running statistics, which the evaluator's own forgets before opset 14."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, bias, mean, variance, epsilon=1e-5, **_):  # type: ignore[no-untyped-def]
+        scale, bias, mean, variance = (along(x, v, 1) for v in (scale, bias, mean, variance))
+        return (scale * (x - mean) / np.sqrt(variance + epsilon) + bias,)
+
+
+def along(x: np.ndarray, vector: np.ndarray | float, axis: int) -> np.ndarray:
+    vector = np.asarray(vector, np.float64)
+    if vector.size == 1:
+        return vector.reshape(())
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    return vector.reshape(shape)
+
+
+def resolve(mode: str):  # type: ignore[no-untyped-def]
+    """QONNX's rounding modes, in the words of its own specification."""
+    return {
+        "ROUND": np.round,
+        "HALF_EVEN": np.round,
+        "CEIL": np.ceil,
+        "FLOOR": np.floor,
+        "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+        "DOWN": np.fix,
+        "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
+        "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
+    }[mode.upper()]
+
+
+def limits(bits: float, signed: int, narrow: int) -> tuple[float, float]:
+    if signed:
+        return -(2.0 ** (bits - 1)) + narrow, 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1 - narrow
+
+
+class Quant(OpRun):
+    op_domain = QONNX[0]
+
+    def _run(self, x, scale, zero, bits, signed=1, narrow=0, rounding_mode="ROUND"):  # type: ignore[no-untyped-def]
+        y = x / scale + zero
+        if bits == 1 and signed:
+            y = np.where(y >= 0, 1.0, -1.0)
+        else:
+            y = resolve(rounding_mode)(np.clip(y, *limits(float(bits), signed, narrow)))
+        return ((y - zero) * scale,)
+
+
+class BipolarQuant(OpRun):
+    op_domain = QONNX[0]
+
+    def _run(self, x, scale):  # type: ignore[no-untyped-def]
+        return (np.where(x >= 0, 1.0, -1.0) * scale,)
+
+
+class Trunc(OpRun):
+    op_domain = QONNX[0]
+
+    def _run(self, x, scale, zero, bits, *rest, rounding_mode="FLOOR", signed=1, narrow=0):  # type: ignore[no-untyped-def]
+        y = np.round(x / scale + zero)
+        if len(rest) == 1:
+            y = resolve(rounding_mode)(y / 2.0 ** (bits - rest[0]))
+            return ((y - zero) * scale,)
+        out_scale, out_bits = rest
+        shrink = 2.0 ** np.round(np.log2(out_scale / scale))
+        y = np.clip(y / shrink, *limits(float(out_bits), signed, narrow))
+        return ((resolve(rounding_mode)(y) - zero / shrink) * out_scale,)
+
+
+def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every float32 number and type as float64, and one domain for QONNX."""
+    wide = onnx.ModelProto.FromString(model.SerializeToString())
+    for tensor in wide.graph.initializer:
+        _widen(tensor)
+    for value in (*wide.graph.input, *wide.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    del wide.graph.value_info[:]
+    for node in wide.graph.node:
+        if node.domain in QONNX:
+            node.domain = QONNX[0]
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _widen(attribute.t)
+            if node.op_type == "Cast" and attribute.name == "to":
+                attribute.i = TensorProto.DOUBLE
+    if QONNX[0] not in [o.domain for o in wide.opset_import]:
+        wide.opset_import.append(helper.make_opsetid(QONNX[0], 1))
+    return wide
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == TensorProto.FLOAT:
+        array = numpy_helper.to_array(tensor).astype(np.float64)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def tensors(model: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Every tensor that a node computes from `x`, by the name that the importer gives the node."""
+    wide = in_float64(model)
+    names = {node.name or node.output[0]: node.output[0] for node in wide.graph.node}
+    del wide.graph.output[:]
+    wide.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names.values())
+    operators = [BatchNormalization, QuantizeLinear, DequantizeLinear, Quant, BipolarQuant, Trunc]
+    evaluator = ReferenceEvaluator(wide, new_ops=operators)
+    initializers = {t.name for t in wide.graph.initializer}
+    source = next(i.name for i in wide.graph.input if i.name not in initializers)
+    results = evaluator.run(None, {source: x.astype(np.float64)})
+    return dict(zip(names, results, strict=True))
+
+
+def mismatches(model: onnx.ModelProto, x: np.ndarray) -> tuple[int, int]:
+    """(how many values of the imported network differ from the reference, of how many).
+
+    All quantised activations count, and the output before and after folding. A difference is one
+    of a thousandth of a step or more.
+    """
+    want = tensors(model, x)
+    graph = import_model(model, name="test")
+    quantised = [n for n in graph.nodes if isinstance(n.op, Staircase)]
+    got = forward(graph, canonical(graph, x.astype(np.float64)), [n.name for n in graph.nodes])
+    wrong = total = 0
+    for node in quantised:
+        name = node.name.removesuffix("_levels")  # these still lack a constant
+        assert isinstance(node.op, Staircase)
+        wrong += _differing(got[name], want[name], node.op.step.min())
+        total += got[name].size
+    result = want[next(reversed(want))]
+    for variant in (graph, fold(graph)):
+        values = run(variant, x)
+        wrong += _differing(values, result, np.ptp(result))
+        total += values.size
+    return wrong, total
+
+
+def _differing(got: np.ndarray, want: np.ndarray, step: float) -> int:
+    return int((np.abs(got.ravel() - want.ravel()) > 1e-3 * step).sum())
