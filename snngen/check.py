@@ -13,7 +13,7 @@ import numpy as np
 
 from snngen.errors import Problem, SnngenError
 from snngen.fold import fold
-from snngen.graph import Affine, Graph, Node, Relu, shapes
+from snngen.graph import Affine, Graph, Node, Relu, Staircase, shapes
 from snngen.onnx_import import load
 from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool
 
@@ -22,7 +22,8 @@ WIDE_RANGE = 1e4  # between the largest weights of two channels of a layer
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One line of the table: a node of the folded graph.
+    """One line of the table: a node of the folded graph. `op` is its operator, of a quantised
+    activation with the number N of its levels above the lowest.
 
     `macs` are multiply-accumulates of one dense evaluation; `fan_in` the synapses of one neuron, 0
     for an operator without any.
@@ -99,6 +100,8 @@ def _row(graph: Graph, node: Node) -> LayerRow:
         case SumPool() | MaxPool() | Select() as op:
             fan_in = op.fan_in
     kind = type(node.op).__name__
+    if isinstance(node.op, Staircase):
+        kind += f" N={node.op.thresholds.shape[1]}"
     return LayerRow(node.name, kind, (channels, height, width), parameters, macs, fan_in)
 
 
@@ -111,7 +114,7 @@ def _warnings(graph: Graph) -> Iterator[Problem]:
                     _place(node),
                     "follows another weighted layer without an activation between them",
                     f"'{earlier}'",
-                    "nothing can spike between the two: insert a ReLU, or merge them",
+                    "nothing can spike between the two: insert an activation, or merge them",
                 )
     if any(isinstance(graph[name].op, Relu) for name in _last(graph)):
         yield Problem(
@@ -155,7 +158,7 @@ def _weighted_sources(graph: Graph, node: Node) -> list[str]:
         earlier = graph[name]
         if isinstance(earlier.op, Conv | Linear):
             found.append(name)
-        elif not isinstance(earlier.op, Relu):
+        elif not isinstance(earlier.op, Relu | Staircase):
             pending += earlier.inputs
     return sorted(found)
 

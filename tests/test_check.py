@@ -106,3 +106,17 @@ def test_tiny_variance_is_noted(tmp_path: Path) -> None:
     proto = model([node("BatchNormalization", ["x", *constants], ["y"], "bn")], ["N", 3], constants)
     (note,) = report(tmp_path, proto).notes
     assert "the variance of 1 of 3 channels" in note
+
+
+def test_quantised_activations_are_activations(tmp_path: Path) -> None:
+    nodes = [
+        node("Gemm", ["x", "w"], ["a"], "one"),
+        node("Clip", ["a", "low", "high"], ["b"]),
+        node("Round", ["b"], ["c"], "quantiser"),
+        node("Gemm", ["c", "v"], ["y"], "two"),
+    ]
+    bounds = {"low": np.array(-2, np.float32), "high": np.array(5, np.float32)}
+    constants = {"w": weights(4, 5), "v": weights(5, 3), **bounds}
+    found = report(tmp_path, model(nodes, ["N", 4], constants))
+    assert found.warnings == ()
+    assert [(r.name, r.op) for r in found.layers][1] == ("quantiser", "Staircase N=7")

@@ -68,9 +68,9 @@ def network(nodes: list[onnx.NodeProto], *, pads: int = 1) -> onnx.ModelProto:
 
 
 def agrees(proto: onnx.ModelProto) -> Graph:
-    x = rng.normal(size=(40, 2, 6, 6)) * 2
+    x = rng.normal(size=(16, 2, 6, 6)) * 2
     wrong, total = mismatches(proto, x)
-    assert total > 9000
+    assert total > 3500
     assert wrong == 0
     return fold(import_model(proto, name="test"))
 
@@ -182,7 +182,7 @@ def test_pools_around_a_quantiser() -> None:
             node("Round", ["t"], ["r"], "quantiser"),
             node(pool, ["r"], ["q"], "p2", kernel_shape=[2, 2]),
         ]
-        x = rng.normal(size=(40, 2, 6, 6)) * 2
+        x = rng.normal(size=(16, 2, 6, 6)) * 2
         assert mismatches(network(nodes), x)[0] == 0
 
 
