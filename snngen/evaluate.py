@@ -4,24 +4,28 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snngen.convert import likeness
+from snngen.data import Readable, Samples, check_labels
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.graph import Graph, forward, in_layout, shapes
 from snngen.neurons import IF, Level
 from snngen.ops import WEIGHTED, MaxPool, SumPool
 from snngen.parallel import over_batch
-from snngen.simulate import Simulation, stream
+from snngen.simulate import simulate
 from snngen.spiking import Preprocess
+from snngen.workers import run
 
-BATCH = 64  # images simulated at once; results do not depend on it
+BATCH = 64  # images of a shard: floats are added up shard by shard
 
 Images = NDArray[np.uint8]
+Classes = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Evaluation:
     """
 
     images: int
-    classes: NDArray[np.int64]
+    classes: Classes
     correct: NDArray[np.int64] | None
     agreement: NDArray[np.int64] | None
     likeness: float | None
@@ -76,40 +80,111 @@ def evaluate(
     labels: NDArray[np.int64] | None = None,
     *,
     ann: Ann | None = None,
+) -> Evaluation:
+    """Run `net` over `images` (N, C, H, W), on all cores."""
+    return evaluate_samples(net, Samples(images, labels, "the images"), ann=ann)
+
+
+def evaluate_samples(
+    net: FixedNet,
+    samples: Readable,
+    *,
+    ann: Ann | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Run `net` over `images` (N, C, H, W) in constant memory; `progress` hears how many images are
-    done.
+    """Run `net` over any number of `samples`, on `workers` or a `cluster` (see
+    `snngen.workers.run`); `progress` hears how many are done. Of a sample nothing is kept but its
+    class, a byte or two.
+
+    The result does not depend on who computes: integers are added up, and floats in the order of
+    the samples. (The CNN's own outputs are as its machine's BLAS rounds them.)
+
+    Raises DataError where samples are damaged, or a label names no output of `net`.
     """
-    tally = np.zeros((2, net.timesteps), np.int64)
-    ann_correct, done, alike = 0, 0, 0.0
-    sent = {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
-    final = np.zeros(len(images), np.int64)
-    for result in stream(net, _batches(images)):
-        part = slice(done, done + len(result.outputs))
-        classes = net.classes(result.outputs)
-        final[part] = classes[:, -1]
-        if labels is not None:
-            tally[0] += (classes == labels[part, None]).sum(0)
-        if ann is not None:
-            wanted = ann.outputs(images[part])
-            ann_classes = ann.classes_of(wanted)
-            alike += likeness(result.outputs[:, -1] * net.output_scale, wanted) * len(wanted)
-            tally[1] += (classes == ann_classes[:, None]).sum(0)
-            ann_correct += 0 if labels is None else int((ann_classes == labels[part]).sum())
-        _add_spikes(sent, result)
-        done = part.stop
-        progress(done)
-    arriving = spikes_passed_on(net, sent)
+    count = len(samples)
+    shards = [(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
+    total, classes = _Tally.of_nothing(net), np.zeros(count, _class_type(net))
+    found = run(_tally, (net, ann, samples), shards, workers=workers, cluster=cluster)
+    for (begin, end), (tally, final) in zip(shards, found, strict=True):
+        total, classes[begin:end] = total + tally, final
+        progress(end)
+    spiking = spikes_passed_on(net, _nothing(net)).keys()
+    has_labels, has_ann = total.labelled > 0, ann is not None
     return Evaluation(
-        done,
-        final,
-        tally[0] if labels is not None else None,
-        tally[1] if ann is not None else None,
-        alike / done if ann is not None else None,
-        ann_correct if ann is not None and labels is not None else None,
-        tuple(_activity(net, layer, sent, arriving, done) for layer in net.layers),
+        count,
+        classes,
+        total.correct if has_labels else None,
+        total.agreement if has_ann else None,
+        total.likeness / count if has_ann else None,
+        total.ann_correct if has_ann and has_labels else None,
+        tuple(
+            _activity(net, layer, int(spikes), int(synops), _macs(net, layer, spiking), count)
+            for layer, spikes, synops in zip(net.layers, total.spikes, total.synops, strict=True)
+        ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Tally:
+    """What is counted over a shard: `correct` and `agreement` (T,); `spikes` and `synops` (L,), one
+    for each layer; `likeness` is a sum over images.
+    """
+
+    labelled: int
+    correct: NDArray[np.int64]
+    agreement: NDArray[np.int64]
+    ann_correct: int
+    likeness: float
+    spikes: NDArray[np.int64]
+    synops: NDArray[np.int64]
+
+    @classmethod
+    def of_nothing(cls, net: FixedNet) -> _Tally:
+        steps, layers = np.zeros(net.timesteps, np.int64), np.zeros(len(net.layers), np.int64)
+        return cls(0, steps, steps, 0, 0.0, layers, layers)
+
+    def __add__(self, other: _Tally) -> _Tally:
+        return _Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(_Tally)))
+
+
+def _tally(
+    shared: tuple[FixedNet, Ann | None, Readable], shard: tuple[int, int]
+) -> tuple[_Tally, Classes]:
+    """What is counted over the samples of `shard`, and their final classes."""
+    net, ann, stored = shared
+    samples = stored.read(*shard)
+    images, labels = samples.images, samples.labels
+    check_labels(samples, int(np.prod(net.layers[-1].shape)))
+    result = simulate(net, images)
+    classes = net.classes(result.outputs)
+    correct, agreement = np.zeros((2, net.timesteps), np.int64)
+    ann_correct, alike = 0, 0.0
+    if labels is not None:
+        correct = (classes == labels[:, None]).sum(0)
+    if ann is not None:
+        wanted = ann.outputs(images)
+        ann_classes = ann.classes_of(wanted)
+        agreement = (classes == ann_classes[:, None]).sum(0)
+        ann_correct = 0 if labels is None else int((ann_classes == labels).sum())
+        alike = likeness(result.outputs[:, -1] * net.output_scale, wanted) * len(images)
+    sent = _nothing(net) | {name: spikes.sum(0) for name, spikes in result.spikes.items()}
+    tally = _Tally(
+        0 if labels is None else len(labels),
+        correct,
+        agreement,
+        ann_correct,
+        alike,
+        np.array([sent[layer.name].sum() if _fires(layer) else 0 for layer in net.layers]),
+        _synops(net, sent),
+    )
+    return tally, classes[:, -1].astype(_class_type(net))
+
+
+def _class_type(net: FixedNet) -> np.dtype[Any]:
+    """The smallest that holds every class: classes are the only thing kept of every sample."""
+    return np.min_scalar_type(int(np.prod(net.layers[-1].shape)) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,40 +217,49 @@ class Ann:
         return best
 
 
-def _batches(images: Images) -> Iterator[Images]:
-    return (images[k : k + BATCH] for k in range(0, len(images), BATCH))
+def _nothing(net: FixedNet) -> dict[str, NDArray[np.int64]]:
+    """What the layers of `net` send where nothing comes in, the output layer included."""
+    return {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
 
 
-def _add_spikes(sent: dict[str, NDArray[np.int64]], result: Simulation) -> None:
-    for name, spikes in result.spikes.items():
-        sent[name] += spikes.sum(0)
+def _fires(layer: FixedLayer) -> bool:
+    return isinstance(layer.neuron, IF | Level)
+
+
+def _synops(net: FixedNet, sent: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The spikes that arrive over the synapses of every layer (L,), given what the layers `sent`,
+    (C, H, W).
+    """
+    arriving = spikes_passed_on(net, sent)
+    synops = np.zeros(len(net.layers), np.int64)
+    for k, layer in enumerate(net.layers):
+        for synapse in layer.synapses:
+            if isinstance(synapse.op, WEIGHTED) and synapse.source in arriving:
+                fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
+                synops[k] += (arriving[synapse.source] * fan_out).sum()
+    return synops
+
+
+def _macs(net: FixedNet, layer: FixedLayer, spiking: Container[str]) -> int:
+    """The multiplications of what is no spike, per image."""
+    macs = 0
+    for synapse in layer.synapses:
+        if isinstance(synapse.op, WEIGHTED) and synapse.source not in spiking:
+            fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
+            macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
+    return macs
 
 
 def _activity(
-    net: FixedNet,
-    layer: FixedLayer,
-    sent: dict[str, NDArray[np.int64]],
-    arriving: dict[str, NDArray[np.int64]],
-    images: int,
+    net: FixedNet, layer: FixedLayer, spikes: int, synops: int, macs: int, images: int
 ) -> LayerActivity:
-    synops, macs = 0, 0
-    for synapse in layer.synapses:
-        if not isinstance(synapse.op, WEIGHTED):
-            continue
-        fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
-        if synapse.source in arriving:
-            synops += int((arriving[synapse.source] * fan_out).sum())
-        else:
-            macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
     neurons = int(np.prod(layer.shape))
-    fires = isinstance(layer.neuron, IF | Level)
-    spikes = float(sent[layer.name].sum()) / images if fires else 0.0
     return LayerActivity(
         layer.name,
         type(layer.neuron).__name__.lower() if layer.neuron else "",
         neurons if layer.neuron else 0,
-        spikes,
-        spikes / neurons / net.timesteps,
+        spikes / images,
+        spikes / images / neurons / net.timesteps,
         synops / images,
         macs,
     )

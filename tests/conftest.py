@@ -7,7 +7,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def data_dir() -> Path:
 def models_dir() -> Path:
     """A folder of trained ONNX models, $SNNGEN_MODELS."""
     return _folder("SNNGEN_MODELS", "trained models")
+
+
+@contextmanager
+def local_cluster(size: int) -> Iterator[str]:
+    """The address of a Dask scheduler with so many worker processes; who dies is started again."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=size, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as started:
+        yield started.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def cluster(require) -> Iterator[str]:
+    """Two worker processes under a Dask scheduler."""
+    require("python:distributed")
+    with local_cluster(2) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

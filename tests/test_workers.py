@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from snngen import workers
 from snngen.errors import DataError, Problem, ToolError
 from snngen.parallel import ordered_map
 from snngen.workers import run
+from tests.conftest import local_cluster
 
 pytestmark = pytest.mark.xdist_group("workers")
 MATRIX = np.random.default_rng(0).normal(size=(8, 300, 300)).astype(np.float32)
@@ -50,24 +49,6 @@ def die(shared: None, k: int) -> int:
 def where(shared: None, k: int) -> int:
     time.sleep(0.05)
     return os.getpid()
-
-
-@contextmanager
-def local_cluster(size: int) -> Iterator[str]:
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=size, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as started:
-        yield started.scheduler_address
-
-
-@pytest.fixture(scope="module")
-def cluster(require) -> Iterator[str]:
-    """Two worker processes under a scheduler; who dies is started again."""
-    require("python:distributed")
-    with local_cluster(2) as address:
-        yield address
 
 
 @pytest.fixture(scope="module", params=["threads", "1", "2", "3", "cluster"])

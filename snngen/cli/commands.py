@@ -15,7 +15,7 @@ from snngen.cli import summaries
 from snngen.cli.console import complain, progress, say, say_json, warn
 from snngen.cli.demo import run_demo
 from snngen.cli.diagnosis import diagnosis_json, diagnosis_lines
-from snngen.cli.options import Conversion, input_shape, shared, size
+from snngen.cli.options import Cluster, Conversion, Workers, input_shape, shared, size
 from snngen.cli.stages import (
     labelled_images,
     obtain,
@@ -28,9 +28,11 @@ from snngen.cli.stages import (
 )
 from snngen.cli.tune import tune
 from snngen.compare import compare
+from snngen.data import open_samples
 from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import evaluate as evaluate_network
+from snngen.evaluate import evaluate_samples
 from snngen.files import write_tree
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
@@ -179,7 +181,7 @@ def verify(
     chosen = _target(target)
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
-    shown = verification_images(images, limit, net.input.shape)
+    shown = verification_images(images, limit, net.input.shape, conversion.fitting)
     result = verify_target(net, shown, target=chosen, files=files)
     say(summaries.network_line(net), str(result))
     if not result.is_equal:
@@ -193,6 +195,8 @@ def evaluate(
     data: Annotated[str, typer.Option(help="labelled test images")],
     conversion: Conversion,
     limit: Limit = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -201,10 +205,10 @@ def evaluate(
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
-    samples = labelled_images(data, limit, net)
-    with progress("evaluating", len(samples.images)) as heard:
-        found = evaluate_network(
-            net, samples.images, samples.labels, ann=obtained.ann, progress=heard
+    samples = open_samples(data, net.input.shape, limit=limit, fitting=conversion.fitting)
+    with progress("evaluating", len(samples)) as heard:
+        found = evaluate_samples(
+            net, samples, ann=obtained.ann, workers=workers, cluster=cluster, progress=heard
         )
     budget = TARGETS["c"].budget(net)
     if as_json:
@@ -242,7 +246,7 @@ def doctor(
     if given is not None:
         check_layers(given, built.net, str(network))
     net = given or built.net
-    samples = labelled_images(data, limit, net)
+    samples = labelled_images(data, limit, net, conversion.fitting)
     with progress("examining", len(samples.images)) as heard:
         found = diagnose(
             prepared.ann,

@@ -12,6 +12,7 @@ import typer
 
 from snngen.convert import METHODS, Options
 from snngen.convert.options import TECHNIQUES
+from snngen.data import Fitting
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
 
@@ -24,11 +25,25 @@ Scale = Annotated[
 ]
 Mean = Annotated[str | None, typer.Option(help="one number, or one per channel: a,b,c; default 0")]
 Std = Annotated[str | None, typer.Option(help="one number, or one per channel: a,b,c; default 1")]
+Resize = Annotated[
+    str | None,
+    typer.Option(help="image files, the shorter side to so many pixels, or to height,width"),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(help="image files, to a centre of so many pixels square, or height,width"),
+]
 InputShape = Annotated[
     str | None, typer.Option(help="of one sample, where the model leaves it open: 1,28,28")
 ]
 OutputName = Annotated[
     str | None, typer.Option(help="name of the output to use, where there are several")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="processes; by default one thread per core of this one")
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="use the workers of this Dask scheduler: tcp://host:8786")
 ]
 
 
@@ -79,13 +94,16 @@ class Conversion:
     scale: Scale = None
     mean: Mean = None
     std: Std = None
+    resize: Resize = None
+    crop: Crop = None
     input_shape: InputShape = None
     output: OutputName = None
 
     @property
     def given(self) -> list[str]:
-        """The names of the options that the user gave."""
+        """The names of the options that the user gave; how to read images counts with the data."""
         names = [f.name for f in fields(self) if getattr(self, f.name) is not None]
+        names = [name for name in names if name not in ("resize", "crop")]
         return ["--" + name.replace("_", "-") for name in names]
 
     @property
@@ -113,6 +131,14 @@ class Conversion:
         if self.scale is not None:
             chosen["scale"] = self.scale
         return Normalisation(**chosen)
+
+    @property
+    def fitting(self) -> Fitting:
+        """How image files are brought to the network's size; ConversionError where a size is
+        none.
+        """
+        given = {name: getattr(self, name) for name in ("resize", "crop")}
+        return Fitting(**{n: side("--" + n, text) for n, text in given.items() if text is not None})
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -166,6 +192,18 @@ def input_shape(text: str) -> tuple[int, ...]:
         rule = "must be whole numbers above 0, separated by commas"
         raise ConversionError(Problem("option --input-shape", rule, text, "for example 1,28,28"))
     return shape
+
+
+def side(option: str, text: str) -> tuple[int, ...]:
+    """ "224" as (224,), "96,128" as (96, 128); ConversionError where it is no size of an image."""
+    parts = text.split(",")
+    if len(parts) > 2 or not all(p.isascii() and p.isdigit() and 0 < len(p) < 6 for p in parts):
+        rule = "must be a number of pixels, or height,width"
+        raise ConversionError(Problem(f"option {option}", rule, text, "for example 224"))
+    sides = tuple(int(part) for part in parts)
+    if min(sides) < 1:
+        raise ConversionError(Problem(f"option {option}", "must be at least 1", text))
+    return sides
 
 
 def number(option: str, text: str) -> float:

@@ -85,7 +85,7 @@ def prepare(path: Path, conversion: Conversion, *, evaluated_on: str | None = No
         calibrate = None if evaluated_on is None else evaluation_calibration(evaluated_on)
         if calibrate is None:
             warn_of_synthetic_images()
-    images = _calibration_images(calibrate, count, graph.input.shape)
+    images = _calibration_images(calibrate, count, graph.input.shape, conversion.fitting)
     source = ann
     if "cmb" in options.without:
         source = Ann(_without_epsilon(path, conversion), ann.preprocess)
@@ -98,9 +98,11 @@ def _without_epsilon(path: Path, conversion: Conversion) -> Graph:
     )
 
 
-def _calibration_images(source: str | None, count: int, shape: Shape) -> data.Bytes:
+def _calibration_images(
+    source: str | None, count: int, shape: Shape, fitting: data.Fitting
+) -> data.Bytes:
     if source is not None:
-        return data.load(source, shape, split="train", limit=count).images
+        return data.load(source, shape, split="train", limit=count, fitting=fitting).images
     if count < 1:
         raise ConversionError(Problem("option --samples", "must be at least 1", str(count)))
     return data.synthetic(shape, count)
@@ -133,36 +135,33 @@ def evaluation_calibration(source: str) -> str:
     return source
 
 
-def labelled_images(source: str, limit: int | None, net: FixedNet) -> data.Samples:
+def labelled_images(
+    source: str, limit: int | None, net: FixedNet, fitting: data.Fitting
+) -> data.Samples:
     """The images to evaluate on; DataError where a label names no output of `net`."""
-    samples = data.load(source, net.input.shape, limit=limit)
-    check_labels(samples, int(np.prod(net.layers[-1].shape)))
+    samples = data.load(source, net.input.shape, limit=limit, fitting=fitting)
+    data.check_labels(samples, int(np.prod(net.layers[-1].shape)))
     return samples
 
 
-def training_images(source: str, graph: Graph) -> data.Samples:
+def training_images(source: str, graph: Graph, fitting: data.Fitting) -> data.Samples:
     """All images to choose by; DataError where they are named as test images, or a label names no
     output of the model.
     """
     if source.endswith(":test"):
         rule = "what is chosen on test images cannot be tested on them any more"
         raise DataError(Problem("option --data", rule, source, f"give {source[:-5]}:train"))
-    samples = data.load(source, graph.input.shape, split="train")
-    check_labels(samples, int(np.prod(shapes(graph)[graph.output])))
+    samples = data.load(source, graph.input.shape, split="train", fitting=fitting)
+    data.check_labels(samples, int(np.prod(shapes(graph)[graph.output])))
     return samples
 
 
-def check_labels(samples: data.Samples, outputs: int) -> None:
-    """DataError where a label is not that of one of so many outputs."""
-    if samples.labels is not None and samples.labels.max() >= outputs:
-        rule = f"labels must be 0..{outputs - 1}, one per output of the network"
-        raise DataError(Problem(samples.name, rule, str(samples.labels.max())))
-
-
-def verification_images(source: str | None, limit: int | None, shape: Shape) -> data.Bytes:
+def verification_images(
+    source: str | None, limit: int | None, shape: Shape, fitting: data.Fitting
+) -> data.Bytes:
     """The images to verify on; without a source, half smooth and half noise."""
     if source is not None:
-        return data.load(source, shape, limit=limit).images
+        return data.load(source, shape, limit=limit, fitting=fitting).images
     count = SYNTHETIC_SAMPLES if limit is None else limit
     if count < 1:
         raise ConversionError(Problem("option --limit", "must be at least 1", str(count)))

@@ -11,7 +11,19 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from snngen.cli.console import complain, say, say_json, status, table
-from snngen.cli.options import Conversion, InputShape, Mean, OutputName, Scale, Std, number
+from snngen.cli.options import (
+    Cluster,
+    Conversion,
+    Crop,
+    InputShape,
+    Mean,
+    OutputName,
+    Resize,
+    Scale,
+    Std,
+    Workers,
+    number,
+)
 from snngen.cli.stages import training_images
 from snngen.errors import ConversionError, Problem, printable
 from snngen.evaluate import Ann
@@ -63,12 +75,8 @@ def tune(
         int | None,
         typer.Option(help="calibration images per network; default as for convert"),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="processes; by default threads, one per core")
-    ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="address of a Dask scheduler: tcp://host:8786")
-    ] = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="folder of what was found so far; default NAME.tune"),
@@ -77,6 +85,8 @@ def tune(
     scale: Scale = None,
     mean: Mean = None,
     std: Std = None,
+    resize: Resize = None,
+    crop: Crop = None,
     input_shape: InputShape = None,
     output: OutputName = None,
 ) -> None:
@@ -90,10 +100,13 @@ def tune(
         _listed("percentile", percentile, _percentile),
     )
     _check(goal, drop, samples, out)
-    conversion = Conversion(scale=scale, mean=mean, std=std, input_shape=input_shape, output=output)
+    conversion = Conversion(
+        scale=scale, mean=mean, std=std, resize=resize, crop=crop,
+        input_shape=input_shape, output=output,
+    )  # fmt: skip
     graph = read_model(model, input_shape=conversion.shape, output=output)
     ann = Ann(graph, conversion.normalisation.preprocess(graph.input.shape[0]))
-    given = training_images(data, graph)
+    given = training_images(data, graph, conversion.fitting)
     count = min(MOST_HELD_OUT, len(given.images) // 2) if held_out is None else held_out
     material = divide(ann, given.images, given.labels, count)
     folder = Path(f"{model.stem}.tune") if resume is None else resume

@@ -2,18 +2,39 @@
 
 A source is one of
 
-    mnist, fashion_mnist, cifar10    in their published files, below the folder $SNNGEN_DATA;
-                                     "mnist:train" or "mnist:test" name a split
-    a file .npz or .npy              arrays of whole numbers 0..255
-    a folder                         of images, or of one folder of images per class
-    an image file                    one image
+    mnist, fashion_mnist, cifar10,    in their published files, below the folder $SNNGEN_DATA;
+    cifar100, kws, nmnist             "mnist:train" or "mnist:test" name a split
+    a file .npz or .npy               arrays of whole numbers 0..255
+    an IDX file, a file .bin          as MNIST and CIFAR are published, plain or .gz
+    a folder                          of images, or of one folder of images per class
+    an image file                     one image
 
-Nothing is downloaded, and nothing that a file holds is executed.
+and of any size: `open_samples` reads what is asked for. Nothing is downloaded, and nothing that a
+file holds is executed.
 """
 
+from snngen.data.images import Fitting
 from snngen.data.published import Split
 from snngen.data.raw import Bytes
-from snngen.data.samples import Samples, load
+from snngen.data.samples import (
+    Readable,
+    Samples,
+    StoredSamples,
+    check_labels,
+    load,
+    open_samples,
+)
 from snngen.data.synthetic import synthetic
 
-__all__ = ["Bytes", "Samples", "Split", "load", "synthetic"]
+__all__ = [
+    "Bytes",
+    "Fitting",
+    "Readable",
+    "Samples",
+    "Split",
+    "StoredSamples",
+    "check_labels",
+    "load",
+    "open_samples",
+    "synthetic",
+]

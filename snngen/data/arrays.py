@@ -1,50 +1,118 @@
-"""NumPy's .npy and .npz files, read without pickle and without trusting the sizes they claim."""
+"""Samples in arrays: NumPy's .npy and .npz files, IDX files. Read without pickle, and without
+trusting the sizes that files claim.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from snngen.data.raw import MAX_BYTES, RawSamples
+from snngen.data.raw import Indices, RawSamples, Source
+from snngen.data.streams import DAMAGED, Interleaved, Records, Stream
 from snngen.errors import DataError, Problem, SnngenError
-from snngen.files import read_file
+from snngen.files import open_regular, reporting
 
 IMAGES = ("x", "images")
 LABELS = ("y", "labels")
+IDX_NAME = re.compile(r"[-.]idx[1-9]-ubyte(\.gz)?$")  # both spellings that are in circulation
+LONGEST_HEADER = 2**16
+Array = Records | Interleaved
 HINT = "write it again with numpy.save or numpy.savez"
 
 
-def read(path: Path, split: str) -> RawSamples:
-    """The array of a .npy file; of an .npz file `x` or `images`, and `y` or `labels` if present.
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """An array of samples, and one of labels, or None."""
 
-    Where an .npz file holds `x_train`, `y_train`, `x_test` and `y_test`, `split` chooses.
+    images: Array
+    labels: Array | None
+
+    @property
+    def count(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return self.images.shape[1:]
+
+    def read(self, indices: Indices) -> RawSamples:
+        labels = None if self.labels is None else self.labels.read(indices)
+        return RawSamples(self.images.read(indices), labels)
+
+
+def open_npy(path: Path) -> Source:
+    """The samples of a .npy file."""
+    return Arrays(_open_array(Stream(path)), None)
+
+
+def open_npz(path: Path, split: str) -> Source:
+    """The samples `x` or `images` of an .npz file, and `y` or `labels` if present.
+
+    Where it holds `x_train`, `y_train`, `x_test` and `y_test`, `split` chooses.
     """
-    content = read_file(path, MAX_BYTES)
-    if path.suffix == ".npy":
-        return RawSamples(_read_npy(content, str(path)), None)
+    members = _members(path)
+    images, labels = (_one_of(members, names, split) for names in (IMAGES, LABELS))
+    if images is None:
+        rule, found = "the file must hold an array 'x' or 'images'", ", ".join(members) or "nothing"
+        raise DataError(Problem(str(path), rule, found))
+    return _labelled(
+        _open_member(path, images), None if labels is None else _open_member(path, labels), path
+    )
+
+
+def read_npz(path: Path, *names: str) -> list[NDArray[Any]]:
+    """These arrays of an .npz file, whole."""
+    members = _members(path)
+    missing = [name for name in names if name not in members]
+    if missing:
+        rule = f"the file must hold the arrays {', '.join(names)}"
+        raise DataError(Problem(str(path), rule, f"no {', '.join(missing)}", DAMAGED))
+    arrays = (_open_member(path, members[name]) for name in names)
+    return [array.read(np.arange(array.shape[0])) for array in arrays]
+
+
+def open_idx(images: Path) -> Source:
+    """The samples of an IDX file of bytes, plain or gzip, and the labels of the one beside it that
+    is called `labels-idx1` instead of `images-idx3`.
+    """
+    name = re.sub(r"idx\d", "idx1", images.name.replace("images", "labels"))
+    labels = images.with_name(name)
+    beside = labels if labels.name != images.name and labels.exists() else None
+    return idx_pair(images, beside)
+
+
+def idx_pair(images: Path, labels: Path | None) -> Source:
+    """The samples of one IDX file, the labels of another one."""
+    return _labelled(_open_idx(images), None if labels is None else _open_idx(labels), images)
+
+
+def _labelled(images: Array, labels: Array | None, path: Path) -> Source:
+    """Checked: one whole number per sample."""
+    count = images.shape[0]
+    if labels is not None and (
+        labels.dtype.kind not in "iu" or labels.shape[0] != count or prod(labels.shape) != count
+    ):
+        found = f"{labels.dtype} of shape {labels.shape} for {count} samples"
+        rule = "there must be one whole number per sample as label"
+        raise DataError(Problem(str(path), rule, found))
+    return Arrays(images, labels)
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            images = _one_of(members, IMAGES, split)
-            labels = _one_of(members, LABELS, split)
-            if images is None:
-                raise DataError(
-                    Problem(
-                        str(path),
-                        "the file must hold an array 'x' or 'images'",
-                        ", ".join(members) or "nothing",
-                    )
-                )
-            return RawSamples(
-                _read_member(archive, images, path),
-                None if labels is None else _read_member(archive, labels, path),
-            )
+        with reporting(path, "cannot be read"), open_regular(path):
+            pass
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except SnngenError:
         raise
     except Exception as error:  # zipfile raises anything on a damaged file
@@ -58,22 +126,17 @@ def _one_of(
     return next((members[name] for name in candidates if name in members), None)
 
 
-def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path
-) -> NDArray[np.generic]:
-    where = f"{path}: '{info.filename}'"
-    if info.file_size > MAX_BYTES:
-        rule = f"larger than {MAX_BYTES} bytes when unpacked"
-        raise DataError(Problem(where, rule, f"{info.file_size} bytes", "use fewer samples"))
+def _open_member(path: Path, info: zipfile.ZipInfo) -> Array:
+    stream = Stream(path, info.filename, info.file_size)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(Problem(where, "packed in a way that NumPy does not use", hint=HINT))
-    with archive.open(info) as member:
-        return _read_npy(member.read(info.file_size), where)
+        rule = "packed in a way that NumPy does not use"
+        raise DataError(Problem(stream.where, rule, hint=HINT))
+    return _open_array(stream)
 
 
-def _read_npy(content: bytes, where: str) -> NDArray[np.generic]:
+def _open_array(stream: Stream) -> Array:
     """An array of numbers with at least one axis."""
-    file = io.BytesIO(content)
+    file = io.BytesIO(stream.read(0, LONGEST_HEADER))
     try:
         version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[
@@ -81,13 +144,26 @@ def _read_npy(content: bytes, where: str) -> NDArray[np.generic]:
         ]
         shape, fortran, dtype = read_header(file)
     except Exception as error:  # a syntax error, a tokeniser's, a recursion too deep: anything
-        raise DataError(Problem(where, "not a .npy array", str(error), HINT)) from error
+        raise DataError(Problem(stream.where, "not a .npy array", str(error), HINT)) from error
     if dtype.kind not in "uifb" or not shape:
         found = f"{dtype} of shape {shape}"
-        raise DataError(Problem(where, "must be an array of numbers", found, HINT))
-    left = len(content) - file.tell()
+        raise DataError(Problem(stream.where, "must be an array of numbers", found, HINT))
+    left = (stream.size or 0) - file.tell()
     if min(shape) < 0 or prod(shape) * dtype.itemsize != left:
         found = f"{left} bytes for {dtype} of shape {shape}"
-        raise DataError(Problem(where, "the array is cut short or too long", found, HINT))
-    flat = np.frombuffer(content, dtype, offset=file.tell())
-    return flat.reshape(shape, order="F" if fortran else "C")
+        raise DataError(Problem(stream.where, "the array is cut short or too long", found, HINT))
+    if fortran and len(shape) > 1:
+        return Interleaved(Records(stream, file.tell(), dtype, (1, *shape[::-1])))
+    return Records(stream, file.tell(), dtype, shape)
+
+
+def _open_idx(path: Path) -> Records:
+    stream = Stream(path)
+    start = stream.read(0, 4)
+    dimensions = start[3] if len(start) == 4 else 0
+    header = stream.read(4, 4 * dimensions)
+    if start[:3] != bytes([0, 0, 8]) or not dimensions or len(header) < 4 * dimensions:
+        found = f"begins with {start.hex()}"
+        raise DataError(Problem(str(path), "not an IDX file of bytes", found, DAMAGED))
+    shape = tuple(int(n) for n in np.frombuffer(header, ">u4"))
+    return Records(stream, 4 + len(header), np.dtype(np.uint8), shape)

@@ -1,53 +1,59 @@
-"""The published files of MNIST, Fashion-MNIST (IDX, gzip) and CIFAR-10 ("binary version")."""
+"""Published data sets by their names, in the files that their authors publish."""
 
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-import numpy as np
-
-from snngen.data.raw import MAX_BYTES, Bytes, RawSamples
+from snngen.data import arrays, cifar, kws, nmnist
+from snngen.data.raw import Source
 from snngen.errors import DataError, Problem
-from snngen.files import read_file
 
 Split = Literal["train", "test"]
-NAMES = ("mnist", "fashion_mnist", "cifar10")
+SPLITS = {
+    "mnist": ("train", "test"),
+    "fashion_mnist": ("train", "test"),
+    "cifar10": ("train", "test"),
+    "cifar100": ("train", "test"),
+    "kws": ("train", "test", "all"),
+    "nmnist": ("train", "test"),
+    "nmnist_thirds": ("train", "test"),
+}
+FOLDERS = {"nmnist_thirds": "nmnist"}
 VARIABLE = "SNNGEN_DATA"
 IDX_FILES = {"train": "train", "test": "t10k"}
-CIFAR_FILES = {
-    "train": tuple(f"data_batch_{k}.bin" for k in range(1, 6)),
-    "test": ("test_batch.bin",),
-}
-CIFAR_RECORD = 1 + 3 * 32 * 32
-DAMAGED = "the file is damaged: get it again"
 
 
 def is_name(source: str) -> bool:
     """Whether `source` names a published data set, with or without its split."""
-    return source.split(":")[0] in NAMES
+    return source.split(":")[0] in SPLITS
 
 
-def read(source: str, split: Split) -> RawSamples:
-    """All samples of "NAME" or "NAME:SPLIT", images uint8 (N, C, H, W)."""
+def open_named(source: str, split: Split) -> Source:
+    """All samples of "NAME" or "NAME:SPLIT"."""
     name, _, chosen = source.partition(":")
-    if chosen and chosen not in get_args(Split):
-        raise DataError(Problem(source, "the splits are train and test", chosen))
-    folder = _folder(name)
-    which = chosen or split
-    if name == "cifar10":
-        return _read_cifar([folder / file for file in CIFAR_FILES[which]])
-    images = _read_idx(folder / f"{IDX_FILES[which]}-images-idx3-ubyte.gz", 3)
-    return RawSamples(
-        images[:, None], _read_idx(folder / f"{IDX_FILES[which]}-labels-idx1-ubyte.gz", 1)
-    )
+    if chosen and chosen not in SPLITS[name]:
+        rule = f"the splits are {' and '.join(SPLITS[name])}"
+        raise DataError(Problem(source, rule, chosen))
+    folder, which = _folder(FOLDERS.get(name, name)), chosen or split
+    match name:
+        case "cifar10" | "cifar100":
+            return cifar.open_files([folder / file for file in cifar.FILES[name][which]])
+        case "kws":
+            return kws.read(folder, which)
+        case "nmnist" | "nmnist_thirds":
+            return nmnist.read(folder, which, frames=3 if name == "nmnist_thirds" else 1)
+        case _:
+            return arrays.idx_pair(
+                folder / f"{IDX_FILES[which]}-images-idx3-ubyte.gz",
+                folder / f"{IDX_FILES[which]}-labels-idx1-ubyte.gz",
+            )
 
 
 def _folder(name: str) -> Path:
     base = os.environ.get(VARIABLE)
-    folder = Path(base or "") / name
+    folder = Path(base or "").absolute() / name
     if not base or not folder.is_dir():
         raise DataError(
             Problem(
@@ -58,41 +64,3 @@ def _folder(name: str) -> Path:
             )
         )
     return folder
-
-
-def _read_idx(path: Path, dimensions: int) -> Bytes:
-    """The bytes of a gzipped IDX file of so many dimensions."""
-    packed = read_file(path, MAX_BYTES)
-    header = 4 + 4 * dimensions
-    content = _unpack(packed, header, path)
-    if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
-        found = f"begins with {content[:4].hex()}"
-        raise DataError(Problem(str(path), f"not an IDX file of {dimensions}-D bytes", found))
-    shape = [int(n) for n in np.frombuffer(content, ">u4", dimensions, 4)]
-    size = int(np.prod(shape, dtype=object))
-    content = _unpack(packed, min(size + header, MAX_BYTES) + 1, path)
-    if len(content) != header + size:
-        found = f"{len(content) - header} bytes for {'x'.join(map(str, shape))}"
-        raise DataError(Problem(str(path), "the file is too short or too long", found, DAMAGED))
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _unpack(packed: bytes, limit: int, path: Path) -> bytes:
-    """The first `limit` bytes of what a gzip file holds, or all of them."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        return unpacker.decompress(packed, limit)
-    except zlib.error as error:
-        raise DataError(Problem(str(path), "not a gzip file", str(error), DAMAGED)) from error
-
-
-def _read_cifar(paths: list[Path]) -> RawSamples:
-    records = []
-    for path in paths:
-        content = np.frombuffer(read_file(path, MAX_BYTES), np.uint8)
-        if not content.size or content.size % CIFAR_RECORD:
-            rule = f"must be records of {CIFAR_RECORD} bytes"
-            raise DataError(Problem(str(path), rule, f"{content.size} bytes", DAMAGED))
-        records.append(content.reshape(-1, CIFAR_RECORD))
-    joined = np.concatenate(records)
-    return RawSamples(joined[:, 1:].reshape(-1, 3, 32, 32), joined[:, 0])

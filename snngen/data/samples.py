@@ -5,78 +5,158 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.data import arrays, images, published
+from snngen.data import arrays, cifar, images, published
+from snngen.data.images import Fitting
 from snngen.data.published import Split
-from snngen.data.raw import Bytes, RawSamples, spread
+from snngen.data.raw import Bytes, Source, check_size, spread
 from snngen.errors import DataError, Problem
 from snngen.ops import Shape
+
+Order = Literal["CHW", "HWC"]
+
+
+class Readable(Protocol):
+    """Samples that can be read part by part."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Samples:
+        """The samples from the `start`-th to before the `stop`-th."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Raw bytes uint8 (N, C, H, W) with N >= 1, and their labels int64 (N,), or None where the
-    source has none.
+    """Raw bytes uint8 (N, C, H, W), and their labels int64 (N,), or None where the source has
+    none.
     """
 
     images: Bytes
     labels: NDArray[np.int64] | None
     name: str
 
+    def __len__(self) -> int:
+        return len(self.images)
 
-def load(source: str, shape: Shape, *, split: Split = "test", limit: int | None = None) -> Samples:
+    def read(self, start: int, stop: int) -> Samples:
+        labels = None if self.labels is None else self.labels[start:stop]
+        return Samples(self.images[start:stop], labels, self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSamples:
+    """Samples that are read when they are needed, in memory proportional to what is read at once,
+    by any number of threads, and of processes that unpickle this. There is at least one.
+    """
+
+    source: Source
+    name: str
+    shape: Shape
+    order: Order
+    limit: int | None
+
+    def __len__(self) -> int:
+        return min(self.source.count, self.limit or self.source.count)
+
+    def read(self, start: int, stop: int) -> Samples:
+        """The samples from the `start`-th to before the `stop`-th, in the network's shape.
+
+        Raises DataError where they are damaged, no bytes, or too many for memory; FileError where
+        a file cannot be read.
+        """
+        indices = spread(self.source.count, self.limit, start, stop)
+        check_size(self.name, len(indices), self.shape)
+        raw = self.source.read(indices)
+        fitting = _canonical(raw.images, self.shape, self.order, self.name)
+        return Samples(fitting, _labels(raw.labels, self.name), self.name)
+
+
+def open_samples(
+    source: str,
+    shape: Shape,
+    *,
+    split: Split = "test",
+    limit: int | None = None,
+    fitting: Fitting | None = None,
+) -> StoredSamples:
     """The samples of `source` for a network that reads `shape` (C, H, W).
 
     `split` is that of a published data set where `source` names none. `limit` takes so many
-    samples, evenly spread over the source. Raises DataError where the samples are damaged or do not
-    fit, FileError where a file cannot be read.
+    samples, evenly spread over the source. `fitting` is for image files. Raises DataError where the
+    samples do not fit, FileError where a file cannot be read.
     """
     if limit is not None and limit < 1:
         raise DataError(Problem("the number of samples", "must be at least 1", str(limit)))
-    raw = _read(source, shape, split, limit)
-    if not len(raw.images):
+    found = _open(source, shape, split, fitting or Fitting())
+    if not found.count:
         raise DataError(Problem(source, "the data holds no samples"))
-    chosen = spread(len(raw.images), limit)
-    fitting = _canonical(raw.images[chosen], shape, source)
-    labels = None if raw.labels is None else _labels(raw.labels, len(raw.images), source)[chosen]
-    return Samples(fitting, labels, source)
+    order = _order(found.sample_shape, shape, source)
+    return StoredSamples(found, source, shape, order, limit)
 
 
-def _read(source: str, shape: Shape, split: Split, limit: int | None) -> RawSamples:
-    if published.is_name(source):
-        return published.read(source, split)
-    path = Path(source)
-    if path.suffix in (".npz", ".npy"):
-        return arrays.read(path, split)
-    if path.is_dir():
-        return images.read_folder(path, shape, limit)
+def load(
+    source: str,
+    shape: Shape,
+    *,
+    split: Split = "test",
+    limit: int | None = None,
+    fitting: Fitting | None = None,
+) -> Samples:
+    """All that `open_samples` opens, in memory."""
+    stored = open_samples(source, shape, split=split, limit=limit, fitting=fitting)
+    return stored.read(0, len(stored))
+
+
+def check_labels(samples: Samples, outputs: int) -> None:
+    """DataError where a label is not that of one of so many outputs."""
+    if samples.labels is not None and samples.labels.max() >= outputs:
+        rule = f"labels must be 0..{outputs - 1}, one per output of the network"
+        raise DataError(Problem(samples.name, rule, str(samples.labels.max())))
+
+
+def _open(source: str, shape: Shape, split: Split, fitting: Fitting) -> Source:
+    path = Path(source).absolute()  # a worker may have another working directory
+    if path.is_dir() and not published.is_name(source):
+        return images.open_folder(path, shape, fitting)
     if path.suffix.lower() in images.SUFFIXES:
-        return images.read_files([path], shape)
-    names = ", ".join(published.NAMES)
-    hint = f"give one of {names}, a file .npz or .npy, an image, or a folder of images"
+        return images.open_file(path, shape, fitting)
+    if fitting != Fitting():
+        rule = "--resize and --crop are for image files"
+        raise DataError(Problem(source, rule, hint="leave them out"))
+    if published.is_name(source):
+        return published.open_named(source, split)
+    if path.suffix == ".npz":
+        return arrays.open_npz(path, split)
+    if path.suffix == ".npy":
+        return arrays.open_npy(path)
+    if path.suffix == ".bin":
+        return cifar.open_files([path])
+    if arrays.IDX_NAME.search(path.name):
+        return arrays.open_idx(path)
+    names = ", ".join(published.SPLITS)
+    hint = f"give one of {names}, a file .npz, .npy, .bin or IDX, an image, or a folder of images"
     raise DataError(Problem(source, "not a source of images", hint=hint))
 
 
-def _canonical(values: NDArray[Any], shape: Shape, source: str) -> Bytes:
-    """`values` (N, ...) as uint8 (N, C, H, W): the axes told apart by their sizes."""
+def _order(found: tuple[int, ...], shape: Shape, source: str) -> Order:
+    """The axes of samples of shape `found`, told apart by their sizes."""
     c, h, w = shape
-    found = values.shape[1:]
-    orders = {"CHW": (c, h, w), "HWC": (h, w, c)}
+    orders: dict[Order, tuple[int, ...]] = {"CHW": (c, h, w), "HWC": (h, w, c)}
     exact = [order for order, axes in orders.items() if axes == found]
     fitting = exact or [order for order in orders if _squeezed(orders[order]) == _squeezed(found)]
     is_flat = len(found) == 1 or (h, w) == (1, 1)  # then the order is the file's own
     if is_flat and prod(found) == c * h * w and (len(found) > 1 or c == 1):
         fitting = ["CHW"]
+    shown = "x".join(map(str, found)) or "single numbers"
     if not fitting:
         rule = f"the network reads {c}x{h}x{w} (channels, height, width)"
-        shown = "x".join(map(str, found)) or "single numbers"
         raise DataError(Problem(source, rule, f"samples of {shown}", "resize the images"))
     if len(fitting) == 2 and not (c == 1 or h * w == 1):
-        shown = "x".join(map(str, found))
         raise DataError(
             Problem(
                 source,
@@ -85,8 +165,13 @@ def _canonical(values: NDArray[Any], shape: Shape, source: str) -> Bytes:
                 "give them as images in folders",
             )
         )
-    order = fitting[0]
-    axes = values.reshape(len(values), *orders[order])
+    return fitting[0]
+
+
+def _canonical(values: NDArray[Any], shape: Shape, order: Order, source: str) -> Bytes:
+    """`values` (N, ...) as uint8 (N, C, H, W)."""
+    c, h, w = shape
+    axes = values.reshape(len(values), *((c, h, w) if order == "CHW" else (h, w, c)))
     in_order = axes if order == "CHW" else axes.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(_as_bytes(in_order, source))
 
@@ -112,14 +197,10 @@ def _as_bytes(values: NDArray[Any], source: str) -> Bytes:
     return converted
 
 
-def _labels(values: NDArray[Any], count: int, source: str) -> NDArray[np.int64]:
-    """One class per sample."""
-    if values.dtype.kind not in "iu" or values.size != count or len(values) != count:
-        shown = f"{values.dtype} of shape {values.shape} for {count} samples"
-        raise DataError(
-            Problem(source, "there must be one whole number per sample as label", shown)
-        )
-    labels = values.reshape(count).astype(np.int64)
-    if labels.min() < 0:
+def _labels(values: NDArray[Any] | None, source: str) -> NDArray[np.int64] | None:
+    if values is None:
+        return None
+    labels = values.reshape(len(values)).astype(np.int64)
+    if labels.size and labels.min() < 0:
         raise DataError(Problem(source, "labels must not be negative", str(labels.min())))
     return labels

@@ -56,6 +56,9 @@ def run(
     """
     if workers is not None and workers < 1:
         raise ToolError(Problem("option --workers", "must be at least 1", str(workers)))
+    if cluster is not None and workers is not None:
+        hint = "the cluster decides how many it has"
+        raise ToolError(Problem("option --workers", "is for this machine alone", cluster, hint))
     if cluster is not None:
         outcomes = _elsewhere(partial(_on_cluster, cluster), function, shared, jobs)
     elif workers is not None and min(workers, len(jobs)) > 1:
