@@ -295,7 +295,7 @@ CASES: dict[str, Case] = {
     "npz-empty": Case(npz(x=np.zeros((0, 8, 8), np.uint8)), WITH_NPZ, "holds no samples"),
     "npz-names": Case(npz(z=np.zeros(1)), WITH_NPZ, "'x' or 'images'"),
     "npz-object": Case(npz(x=np.array([Hostile()])), WITH_NPZ, "array of numbers"),
-    "npz-bomb": Case(zip_bomb, WITH_NPZ, "larger than"),
+    "npz-bomb": Case(zip_bomb, WITH_NPZ, "not a .npy array"),
     "labels-beyond-outputs": Case(
         both(snn(), npz(x=np.zeros((2, 6, 6), np.uint8), y=np.array([3, 4]))),
         ["evaluate", "n.snn", "--data", "a.npz"], "labels must be 0..3",
