@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -52,8 +53,8 @@ def make_plan(model: onnx.ModelProto, base_dir: Path | None, output: str | None)
     graph = model.graph
     _check_single_definitions(graph)
     chosen, notes = _choose_output(graph, output)
-    nodes = _reachable(graph, chosen)
     initializers = {t.name: t for t in graph.initializer}
+    nodes = _without_quantised_softmax(_reachable(graph, chosen), chosen, initializers)
     source = _only_input(graph, nodes, chosen)
     return Plan(
         model,
@@ -195,6 +196,32 @@ def _only_input(
         )
     only: onnx.ValueInfoProto = inputs[0]
     return only
+
+
+def _without_quantised_softmax(
+    nodes: tuple[onnx.NodeProto, ...], output: str, initializers: Mapping[str, onnx.TensorProto]
+) -> tuple[onnx.NodeProto, ...]:
+    """Identities in place of what quantises a final Softmax: it will be dropped, and with it the
+    values that they are meant for.
+    """
+    producer = {o: node for node in nodes for o in node.output}
+    quantisers = []
+    last = producer.get(output)
+    while last is not None and last.op_type in _TRAILING | {"QuantizeLinear", "DequantizeLinear"}:
+        if last.op_type.endswith("Softmax"):
+            return tuple(
+                onnx.helper.make_node("Identity", node.input[:1], node.output, node.name)
+                if node in quantisers
+                else node
+                for node in nodes
+            )
+        if last.op_type not in _TRAILING:
+            scale = initializers.get(last.input[1]) if len(last.input) > 1 else None
+            if scale is None or prod(scale.dims) != 1:
+                break  # which class is the largest may depend on it
+            quantisers.append(last)
+        last = producer.get(last.input[0]) if last.input else None
+    return nodes
 
 
 def _ending(nodes: Sequence[onnx.NodeProto], output: str) -> frozenset[str]:

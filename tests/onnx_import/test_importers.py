@@ -449,6 +449,17 @@ def test_softmax_is_dropped_only_at_the_end(name: str) -> None:
     ]
     graph = agrees(model(last, ["N", 4]), tensor="r")
     assert "is dropped" in graph.notes[0]
+    quantised = [
+        *last[:2],
+        node("QuantizeLinear", ["s", "scale"], ["q"]),
+        node("DequantizeLinear", ["q", "scale"], ["y"]),
+    ]
+    for scale, dropped in ((np.array(0.1), True), (np.full(4, 0.1), False)):
+        proto = model(quantised, ["N", 4], {"scale": scale.astype(np.float32)})
+        if dropped:
+            assert [type(n.op) for n in agrees(proto, tensor="r").nodes] == [Relu]
+        else:
+            assert "only supported as the last" in refused(proto)[0].rule
     middle = [node(name, ["x"], ["s"], "sm"), node("Relu", ["s"], ["y"])]
     (problem,) = refused(model(middle, ["N", 4]))
     assert problem.where == f"node 'sm' ({name})"
