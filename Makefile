@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench bench-accuracy bench-peers clean
+.PHONY: help demo test check bench bench-accuracy bench-lossless bench-peers clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   format, lint, types and the tests"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
+	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
 demo: $(READY)
@@ -33,6 +34,9 @@ bench: $(READY)
 
 bench-accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy
+
+bench-lossless: $(READY)
+	$(BIN)/python -m bench.lossless
 
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3

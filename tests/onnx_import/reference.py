@@ -51,6 +51,66 @@ class BatchNormalization(OpRun):
         return (scale * (x - mean) / np.sqrt(variance + epsilon) + bias,)
 
 
+class Conv(OpRun):
+    """As ONNX defines it, as one product of matrices: the evaluator's own takes hours."""
+
+    op_domain = ""
+
+    def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None,
+             pads=None, strides=None):  # type: ignore[no-untyped-def]  # fmt: skip
+        taken = windows(x, w.shape[2:], auto_pad, dilations, pads, strides, 0.0)
+        taken = taken.reshape(len(x), group, -1, *taken.shape[2:])  # N, G, C / G, Y, X, KY, KX
+        filters = w.reshape(group, -1, *w.shape[1:])
+        parts = [
+            np.tensordot(taken[:, g], filters[g], ((1, 4, 5), (1, 2, 3))) for g in range(group)
+        ]
+        y = np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
+        return (y if b is None else y + along(y, b, 1),)
+
+
+class MaxPool(OpRun):
+    op_domain = ""
+
+    def _run(self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None,
+             storage_order=0, strides=None):  # type: ignore[no-untyped-def]  # fmt: skip
+        assert not ceil_mode
+        taken = windows(x, kernel_shape, auto_pad, dilations, pads, strides, -np.inf)
+        return (taken.max(axis=(4, 5)),)
+
+
+class AveragePool(OpRun):
+    op_domain = ""
+
+    def _run(self, x, auto_pad=None, ceil_mode=0, count_include_pad=0, dilations=None,
+             kernel_shape=None, pads=None, strides=None):  # type: ignore[no-untyped-def]  # fmt: skip
+        assert not ceil_mode
+        window = (kernel_shape, auto_pad, dilations, pads, strides)
+        total = windows(x, *window, 0.0).sum(axis=(4, 5))
+        if count_include_pad:
+            return (total / np.prod(kernel_shape),)
+        return (total / windows(np.ones_like(x), *window, 0.0).sum(axis=(4, 5)),)
+
+
+def windows(  # type: ignore[no-untyped-def]
+    x: np.ndarray, kernel, auto_pad, dilations, pads, strides, padding: float
+) -> np.ndarray:
+    """What each output position of a Conv or pool sees: (N, C, Y, X, KY, KX)."""
+    assert len(kernel) == 2
+    dilations, strides = dilations or [1, 1], strides or [1, 1]
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    pads = list(pads or [0, 0, 0, 0])
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        for axis, size in enumerate(x.shape[2:]):
+            missing = max(0, (-(-size // strides[axis]) - 1) * strides[axis] + reach[axis] - size)
+            half = missing // 2
+            ends = (half, missing - half) if auto_pad == "SAME_UPPER" else (missing - half, half)
+            pads[axis], pads[axis + 2] = ends
+    sides = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
+    padded = np.pad(x, sides, constant_values=padding)
+    views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
+    return views[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
+
+
 def along(x: np.ndarray, vector: np.ndarray | float, axis: int) -> np.ndarray:
     vector = np.asarray(vector, np.float64)
     if vector.size == 1:
@@ -140,18 +200,30 @@ def _widen(tensor: onnx.TensorProto) -> None:
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
-def tensors(model: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor that a node computes from `x`, by the name that the importer gives the node."""
-    wide = in_float64(model)
-    names = {node.name or node.output[0]: node.output[0] for node in wide.graph.node}
-    del wide.graph.output[:]
-    wide.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names.values())
-    operators = [BatchNormalization, QuantizeLinear, DequantizeLinear, Quant, BipolarQuant, Trunc]
-    evaluator = ReferenceEvaluator(wide, new_ops=operators)
-    initializers = {t.name for t in wide.graph.initializer}
-    source = next(i.name for i in wide.graph.input if i.name not in initializers)
-    results = evaluator.run(None, {source: x.astype(np.float64)})
-    return dict(zip(names, results, strict=True))
+OPERATORS = (
+    AveragePool, BatchNormalization, BipolarQuant, Conv, DequantizeLinear, MaxPool, Quant,
+    QuantizeLinear, Trunc,
+)  # fmt: skip
+
+
+class Float64Model:
+    """`model` in float64, node by node as the file has them, with all that it computes."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        wide = in_float64(model)
+        self.names = {node.name or node.output[0]: node.output[0] for node in wide.graph.node}
+        del wide.graph.output[:]
+        wide.graph.output.extend(onnx.ValueInfoProto(name=n) for n in self.names.values())
+        self._evaluator = ReferenceEvaluator(wide, new_ops=list(OPERATORS))
+        initializers = {t.name for t in wide.graph.initializer}
+        self._input = next(i.name for i in wide.graph.input if i.name not in initializers)
+
+    def run(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Every tensor that a node computes from `x`, by the name that the importer gives the
+        node.
+        """
+        results = self._evaluator.run(None, {self._input: x.astype(np.float64)})
+        return dict(zip(self.names, results, strict=True))
 
 
 def mismatches(model: onnx.ModelProto, x: np.ndarray) -> tuple[int, int]:
@@ -160,7 +232,7 @@ def mismatches(model: onnx.ModelProto, x: np.ndarray) -> tuple[int, int]:
     All quantised activations count, and the output before and after folding. A difference is one
     of a thousandth of a step or more.
     """
-    want = tensors(model, x)
+    want = Float64Model(model).run(x)
     graph = import_model(model, name="test")
     quantised = [n for n in graph.nodes if isinstance(n.op, Staircase)]
     got = forward(graph, canonical(graph, x.astype(np.float64)), [n.name for n in graph.nodes])
