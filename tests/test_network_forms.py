@@ -76,8 +76,25 @@ def autoencoder() -> onnx.ModelProto:
     return model(nodes, ["N", 64], constants)
 
 
-FORMS = {"fully convolutional": fully_convolutional, "1-D": one_dimensional,
-         "autoencoder": autoencoder}  # fmt: skip
+def upsampling() -> onnx.ModelProto:
+    """An encoder, a decoder, images as outputs."""
+    nodes = [
+        node("Conv", ["x", "a"], ["b"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("Relu", ["b"], ["c"]),
+        node("Resize", ["c", "", "factors"], ["d"], mode="nearest"),
+        node("Conv", ["d", "e"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    factors = np.array([1, 1, 2, 2], np.float32)
+    constants = {"a": weights(8, 1, 3, 3), "e": weights(1, 8, 3, 3), "factors": factors}
+    return model(nodes, ["N", 1, 8, 8], constants)
+
+
+FORMS = {
+    "fully convolutional": fully_convolutional,
+    "1-D": one_dimensional,
+    "autoencoder": autoencoder,
+    "upsampling": upsampling,
+}
 
 
 @pytest.mark.parametrize(

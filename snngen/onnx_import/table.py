@@ -40,6 +40,7 @@ from snngen.onnx_import.quantisers import (
     import_trunc,
 )
 from snngen.onnx_import.reader import STANDARD_DOMAINS
+from snngen.onnx_import.resize import import_resize
 from snngen.onnx_import.softmax import import_softmax
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
@@ -78,6 +79,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
         "ReduceSum": import_reduce,
         "Relu": import_relu,
         "Reshape": import_movement,
+        "Resize": import_resize,
         "Round": import_rounding,
         "Slice": import_movement,
         "Softmax": import_softmax,
@@ -89,6 +91,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
         "Tile": import_movement,
         "Transpose": import_movement,
         "Unsqueeze": import_movement,
+        "Upsample": import_resize,
     }
 )
 
