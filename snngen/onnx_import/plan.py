@@ -15,10 +15,9 @@ from snngen.errors import ModelError, Problem
 from snngen.onnx_import.reader import STANDARD_DOMAINS, standard_opset
 
 SHAPE_HINT = "give the shape of one sample with --input-shape, for example 1,28,28"
-# What may lie between a final Softmax and the network's output without giving it a meaning.
-_TRAILING = frozenset(
-    ["Softmax", "LogSoftmax", "Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"]
-)
+_DROPPED = frozenset(["Softmax", "LogSoftmax", "Sigmoid"])  # at the network's end
+# What may lie between these and the network's output without giving them a meaning.
+_TRAILING = _DROPPED | {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ def make_plan(model: onnx.ModelProto, base_dir: Path | None, output: str | None)
     _check_single_definitions(graph)
     chosen, notes = _choose_output(graph, output)
     initializers = {t.name: t for t in graph.initializer}
-    nodes = _without_quantised_softmax(_reachable(graph, chosen), chosen, initializers)
+    nodes = _without_quantised_end(_reachable(graph, chosen), chosen, initializers)
     source = _only_input(graph, nodes, chosen)
     return Plan(
         model,
@@ -198,17 +197,17 @@ def _only_input(
     return only
 
 
-def _without_quantised_softmax(
+def _without_quantised_end(
     nodes: tuple[onnx.NodeProto, ...], output: str, initializers: Mapping[str, onnx.TensorProto]
 ) -> tuple[onnx.NodeProto, ...]:
-    """Identities in place of what quantises a final Softmax: it will be dropped, and with it the
-    values that they are meant for.
+    """Identities in place of what quantises a final Softmax or Sigmoid, which will be dropped, and
+    with it the values that they are meant for.
     """
     producer = {o: node for node in nodes for o in node.output}
     quantisers = []
     last = producer.get(output)
     while last is not None and last.op_type in _TRAILING | {"QuantizeLinear", "DequantizeLinear"}:
-        if last.op_type.endswith("Softmax"):
+        if last.op_type in _DROPPED:
             return tuple(
                 onnx.helper.make_node("Identity", node.input[:1], node.output, node.name)
                 if node in quantisers

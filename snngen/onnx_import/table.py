@@ -41,7 +41,7 @@ from snngen.onnx_import.quantisers import (
 )
 from snngen.onnx_import.reader import STANDARD_DOMAINS
 from snngen.onnx_import.resize import import_resize
-from snngen.onnx_import.softmax import import_softmax
+from snngen.onnx_import.softmax import import_sigmoid, import_softmax
 
 IMPORTERS: Mapping[str, Importer] = MappingProxyType(
     {
@@ -81,6 +81,7 @@ IMPORTERS: Mapping[str, Importer] = MappingProxyType(
         "Reshape": import_movement,
         "Resize": import_resize,
         "Round": import_rounding,
+        "Sigmoid": import_sigmoid,
         "Slice": import_movement,
         "Softmax": import_softmax,
         "SpaceToDepth": import_movement,
@@ -113,7 +114,7 @@ FOLD_THEMSELVES = frozenset(["DequantizeLinear", "QuantizeLinear", *QONNX_IMPORT
 """Operators whose importers take constants too: weights are quantised exactly."""
 
 _ACTIVATIONS = """
-    Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Sigmoid Softplus Softsign
+    Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Softplus Softsign
     Swish Tanh ThresholdedRelu
 """
 _QUANTISERS = "BinaryQuant FloatQuant MultiThreshold QuantAvgPool2d"
@@ -143,9 +144,9 @@ HINTS: Mapping[str, str] = MappingProxyType(
 """The way out for operators that are not imported."""
 
 SHAPE_PRESERVING = frozenset(
-    " ".join((_ACTIVATIONS, _NORMALISATIONS, "Quant BipolarQuant FloatQuant Trunc")).split()
+    " ".join((_ACTIVATIONS, _NORMALISATIONS, "Sigmoid Quant BipolarQuant FloatQuant Trunc")).split()
 )
-"""Operators that are not imported, but whose output has the shape of their first input."""
+"""Operators that may be refused, but whose output has the shape of their first input."""
 
 
 def find_importer(domain: str, op: str) -> Importer | None:

@@ -363,6 +363,16 @@ def test_clip_bounds() -> None:
     assert "ReLU" in problem.hint
 
 
+def test_sigmoid_is_dropped_only_at_the_end() -> None:
+    last = [node("Relu", ["x"], ["r"]), node("Sigmoid", ["r"], ["y"], "act")]
+    graph = agrees(model(last, ["N", 4]), tensor="r")
+    assert "node 'act' (Sigmoid) is dropped" in graph.notes[0]
+    swish = [node("Sigmoid", ["x"], ["s"], "act"), node("Mul", ["x", "s"], ["y"])]
+    first, _ = refused(model(swish, ["N", 4]))
+    assert first.where == "node 'act' (Sigmoid)"
+    assert "ReLU" in first.hint
+
+
 def test_max_and_min_are_clips() -> None:
     constants = {"lo": np.zeros(1, np.float32), "hi": np.full((1, 1), 6, np.float32)}
     one = [node("Max", ["x", "lo"], ["y"])]
@@ -485,7 +495,7 @@ def test_every_hint_is_for_something_unsupported() -> None:
     assert not HINTS.keys() & IMPORTERS.keys()
 
 
-@pytest.mark.parametrize("name", ["LeakyRelu", "PRelu", "HardSwish", "Sigmoid", "Tanh", "Gelu"])
+@pytest.mark.parametrize("name", ["LeakyRelu", "PRelu", "HardSwish", "Tanh", "Gelu"])
 def test_activations_without_a_spiking_form(name: str) -> None:
     (problem,) = refused(model([node(name, ["x"], ["y"], "act")], ["N", 4], opset=20))
     assert problem.where == f"node 'act' ({name})"
