@@ -34,6 +34,11 @@ class Relu:
 
     maximum: float = np.inf
 
+    def forward(self, x: Array) -> Array:
+        """Of `x` (N, C, H, W), in its dtype."""
+        values: Array = np.clip(x, 0, x.dtype.type(self.maximum))
+        return values
+
 
 @dataclass(frozen=True, eq=False)
 class Staircase:

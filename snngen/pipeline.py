@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.check_fixed import check_fixed
-from snngen.convert import Options, convert
+from snngen.convert import METHODS, Options, convert
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
 from snngen.fixed import FixedNet
@@ -25,6 +25,8 @@ from snngen.spiking import Preprocess, SpikingNet
 CALIBRATION_MACS = 10 * 10**9
 NEURON_MACS = 60  # what a neuron costs in a timestep: integrating, firing, finding percentiles
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
+TRAINING_MACS = 45 * 10**9  # in one pass over the images
+LEAST_TRAINING, MOST_TRAINING = 512, 2048
 CALIBRATION_VALUES = 2**26  # of one layer, over all timesteps and images
 
 
@@ -89,8 +91,10 @@ def calibration_size(graph: Graph, options: Options) -> int:
     neurons = sum(
         int(np.prod(known[n.name])) for n in graph.nodes if isinstance(n.op, Relu | Staircase)
     )
-    affordable = CALIBRATION_MACS // max(1, (macs + NEURON_MACS * neurons) * options.steps)
     values = options.steps * max(int(np.prod(shape)) for shape in known.values())
+    if options.method in METHODS and METHODS[options.method].trains:
+        return min(max(TRAINING_MACS // max(1, macs), LEAST_TRAINING), MOST_TRAINING)
+    affordable = CALIBRATION_MACS // max(1, (macs + NEURON_MACS * neurons) * options.steps)
     wanted = min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
     return max(1, min(wanted, CALIBRATION_VALUES // values))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from snngen.fixed import FixedNet
 from snngen.golden import synaptic_current
-from snngen.ops import Interval, MaxPool
+from snngen.ops import WEIGHTED, Interval, MaxPool
 from tests.networks import fixed_nets
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -42,3 +42,25 @@ def test_forward_bounds_and_fan_out_agree_with_the_definition(net: FixedNet, see
                     one[None]
                 )
                 assert reached.sum() == fan_out[at]
+
+
+@thorough
+@given(fixed_nets(), st.integers(0, 1000))
+def test_backward_is_the_adjoint_of_forward(net: FixedNet, seed: int) -> None:
+    """<g, forward(x)> is linear in x and in the weight, for the maximum piecewise: it is <dx, x>
+    and <dw, w>.
+    """
+    rng = np.random.default_rng(seed)
+    for layer in net.layers:
+        for synapse in layer.synapses:
+            op = synapse.op
+            x = rng.integers(-5, 6, (2, *net.source_shape(synapse.source)))
+            gradient = rng.integers(-5, 6, (2, *layer.shape))
+            product = (gradient * op.forward(x)).sum()
+            if isinstance(op, WEIGHTED):
+                by_input, by_weight = op.backward(x, gradient)
+                assert (by_weight * op.weight).sum() == product
+            else:
+                by_input = op.backward(x, gradient)
+            assert by_input.shape == x.shape
+            assert (by_input * x).sum() == product

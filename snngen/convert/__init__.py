@@ -13,6 +13,7 @@ from snngen.convert.calibrated import calibrated
 from snngen.convert.ecc import ecc
 from snngen.convert.options import PERCENTILES, Converted, Method, Options, check_options
 from snngen.convert.quantized import quantized
+from snngen.convert.refined import refined
 from snngen.convert.scatter_gather import scatter_gather
 from snngen.convert.structure import populations
 from snngen.errors import ConversionError, Problem
@@ -23,6 +24,7 @@ METHODS = {
     "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
     "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
     "calibrated": Method(calibrated),
+    "refined": Method(refined, trains=True),
     "ecc": Method(ecc, ("v_init", "without")),
     "quantized": Method(quantized, quantised=True),
     "scatter-gather": Method(scatter_gather, quantised=True),

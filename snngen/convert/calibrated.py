@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import Propagation, Values, fire, wiring_amplitude
 from snngen.convert.structure import Population
-from snngen.graph import Relu
+from snngen.graph import Relu, Staircase
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED
 from snngen.spiking import Floats, SpikingLayer
@@ -48,9 +48,10 @@ def calibrated(
             amplitude = wiring_amplitude(p.synapses, motion.amplitude)
         else:
             current, bias = _centred(current, wanted[0], bias)
-            if isinstance(p.activation, Relu):
-                wanted = np.clip(wanted, 0, np.float32(p.activation.maximum))
-                neuron, amplitude, shift = _fitted(current, wanted[0], options)
+            if p.activation is not None:
+                wanted = p.activation.forward(wanted[0])[None]
+                thresholds = _candidates(p.activation, wanted[0])
+                neuron, amplitude, shift = _fitted(current, wanted[0], thresholds, options)
                 current, bias = current + _spread(shift), bias + shift
                 current = fire(neuron, current, options.steps)
             cnn.send(p.name, wanted, np.ones(p.shape[0]))
@@ -70,17 +71,24 @@ def _centred(current: Values, wanted: Activations, bias: Floats | None) -> tuple
     return current + _spread(shift), shift if bias is None else bias + shift
 
 
+def _candidates(activation: Relu | Staircase, wanted: Activations) -> list[Floats]:
+    """Thresholds (C,) to choose from: the only one where the activation has steps already."""
+    if isinstance(activation, Staircase):
+        return [activation.step * activation.thresholds.shape[1]]
+    peak = wanted.max((0, 2, 3)).astype(np.float64)
+    peak = np.where(peak > 0, peak, peak.max() or 1.0)
+    return [fraction * peak for fraction in GRID]
+
+
 def _fitted(
-    current: Values, wanted: Activations, options: Options
+    current: Values, wanted: Activations, candidates: list[Floats], options: Options
 ) -> tuple[IF | Level, Floats, Floats]:
     """The neuron whose decoded output is closest to `wanted`, what one unit of it is worth, and
     the mean that it still lacks; each per channel.
     """
-    peak = wanted.max((0, 2, 3)).astype(np.float64)
-    peak = np.where(peak > 0, peak, peak.max() or 1.0)
-    least, threshold, lacking = np.full(len(peak), np.inf), peak, np.zeros(len(peak))
-    for fraction in GRID:
-        candidate = fraction * peak
+    threshold = candidates[0]
+    least, lacking = np.full(len(threshold), np.inf), np.zeros(len(threshold))
+    for candidate in candidates:
         error = wanted - _decoded(current, candidate, options)
         loss = _channel_mean(np.square(error))
         better = loss < least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,13 +55,9 @@ class Conv:
             return self._depthwise(taps)
         weight = self.weight.reshape(g, o, -1)
         y: Array = np.empty((n, g, o, out_h * out_w), np.result_type(x, self.weight))
-        # gather a few images' windows at a time: what BLAS reads is then still in the cache
-        step = max(1, CACHED // (taps[:1].size * taps.itemsize))
-        for k in range(0, n, step):
-            columns = np.ascontiguousarray(taps[k : k + step])
-            np.matmul(
-                weight, columns.reshape(-1, g, weight.shape[2], out_h * out_w), out=y[k : k + step]
-            )
+        for part in self._cached(taps):
+            columns = np.ascontiguousarray(taps[part])
+            np.matmul(weight, columns.reshape(-1, g, weight.shape[2], out_h * out_w), out=y[part])
         return y.reshape(n, g * o, out_h, out_w)
 
     def _depthwise(self, taps: Array) -> Array:
@@ -74,6 +71,27 @@ class Conv:
                     factor = self.weight[:, 0, ky, kx, None, None]
                     y[k : k + step] += taps[k : k + step, :, ky, kx] * factor
         return y
+
+    def backward(self, x: Array, gradient: Array) -> tuple[Array, Array]:
+        """From the gradient of `forward`'s result (N, O, H_out, W_out) to those of `x` and
+        `weight`.
+        """
+        n, _, h, w = x.shape
+        g, o = self.groups, self.weight.shape[0] // self.groups
+        taps = self.window.taps(x)
+        weight, sent = self.weight.reshape(g, o, -1), gradient.reshape(n, g, o, -1)
+        by_input, by_weight = np.empty_like(x), np.zeros_like(weight)
+        for part in self._cached(taps):
+            columns = taps[part].reshape(-1, g, weight.shape[2], sent.shape[3])
+            by_weight += np.matmul(sent[part], columns.swapaxes(2, 3)).sum(0)
+            by_tap = np.matmul(weight.swapaxes(1, 2), sent[part]).reshape(taps[part].shape)
+            by_input[part] = self.window.scatter(by_tap, h, w)
+        return by_input, by_weight.reshape(self.weight.shape)
+
+    def _cached(self, taps: Array) -> Iterator[slice]:
+        """A few images at a time: what BLAS reads of their windows is then still in the cache."""
+        step = max(1, CACHED // (taps[:1].size * taps.itemsize))
+        return (slice(k, k + step) for k in range(0, len(taps), step))
 
     def bounds(self, source: Interval) -> Interval:
         """Of every partial sum, in any order, so padding and skipped taps are covered."""

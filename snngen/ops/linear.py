@@ -34,6 +34,13 @@ class Linear:
         flat: Array = x.reshape(len(x), -1) @ self.weight.reshape(len(self.weight), -1).T
         return flat[:, :, None, None]
 
+    def backward(self, x: Array, gradient: Array) -> tuple[Array, Array]:
+        """From the gradient of `forward`'s result (N, O, 1, 1) to those of `x` and `weight`."""
+        sent = gradient.reshape(len(x), -1)
+        by_input: Array = sent @ self.weight.reshape(len(self.weight), -1)
+        by_weight: Array = sent.T @ x.reshape(len(x), -1)
+        return by_input.reshape(x.shape), by_weight.reshape(self.weight.shape)
+
     def bounds(self, source: Interval) -> Interval:
         """Of every partial sum, in any order."""
         weight = self.weight.astype(np.int64)

@@ -26,7 +26,7 @@ class MaxPool:
         """(N, C, H, W) -> (N, C, H_out, W_out)."""
         out_h, out_w = self.window.positions(x.shape[2], x.shape[3])
         (sy, sx), (dy, dx) = self.window.stride, self.window.dilation
-        lowest = -np.inf if np.issubdtype(x.dtype, np.floating) else np.iinfo(x.dtype).min
+        lowest = _lowest(x)
         padded = self.window.pad(x, lowest)
         best: Array = np.full((*x.shape[:2], out_h, out_w), lowest, x.dtype)
         for ky in range(self.window.kernel[0]):
@@ -37,6 +37,18 @@ class MaxPool:
                 np.maximum(best, tap, out=best)
         return best
 
+    def backward(self, x: Array, gradient: Array) -> Array:
+        """From the gradient of `forward`'s result to that of `x`, which goes to the first tap of
+        each window that is largest.
+        """
+        taps = self.window.taps(x, _lowest(x))
+        kh, kw = self.window.kernel
+        first = taps.reshape(*taps.shape[:2], kh * kw, *taps.shape[4:]).argmax(2)
+        is_first = np.arange(kh * kw)[:, None, None] == first[:, :, None]
+        return self.window.scatter(
+            (is_first * gradient[:, :, None]).reshape(taps.shape), *x.shape[2:]
+        )
+
     def bounds(self, source: Interval) -> Interval:
         return source
 
@@ -46,3 +58,7 @@ class MaxPool:
 
     def fan_out(self, source: Shape) -> Ints:
         return np.broadcast_to(self.window.coverage(source[1], source[2]), source)
+
+
+def _lowest(x: Array) -> float:
+    return -np.inf if np.issubdtype(x.dtype, np.floating) else int(np.iinfo(x.dtype).min)

@@ -34,6 +34,11 @@ class Scale:
         scaled: Array = x * self.weight[:, None, None]
         return scaled
 
+    def backward(self, x: Array, gradient: Array) -> tuple[Array, Array]:
+        """From the gradient of `forward`'s result to those of `x` and `weight`."""
+        by_weight: Array = (gradient * x).sum((0, 2, 3))
+        return self.forward(gradient), by_weight
+
     def bounds(self, source: Interval) -> Interval:
         weight = self.weight.astype(np.int64)
         low, high = (

@@ -42,6 +42,18 @@ class Select:
         picked = x[:, self.channels[:, None, None], self.rows[:, None], self.columns]
         return np.where(zero, x.dtype.type(0), picked)
 
+    def backward(self, x: Array, gradient: Array) -> Array:
+        """From the gradient of `forward`'s result to that of `x`."""
+        for axis, places in enumerate((self.channels, self.rows, self.columns), 1):
+            shape = list(gradient.shape)
+            shape[axis] = x.shape[axis]
+            total = np.zeros(shape, gradient.dtype)
+            into, out_of = total.swapaxes(0, axis), gradient.swapaxes(0, axis)
+            for k in np.flatnonzero(places >= 0):
+                into[places[k]] += out_of[k]
+            gradient = total
+        return gradient
+
     def bounds(self, source: Interval) -> Interval:
         lo, hi = source.lo[self.channels], source.hi[self.channels]
         outside = (self.channels < 0) | bool((self.rows < 0).any() or (self.columns < 0).any())

@@ -53,6 +53,16 @@ class SumPool:
                 ]
         return total if self.multiplier is None else total * self.multiplier.astype(x.dtype)
 
+    def backward(self, x: Array, gradient: Array) -> Array:
+        """From the gradient of `forward`'s result to that of `x`."""
+        if self.multiplier is not None:
+            gradient = gradient * self.multiplier.astype(gradient.dtype)
+        taps = np.broadcast_to(
+            gradient[:, :, None, None],
+            (*gradient.shape[:2], *self.window.kernel, *gradient.shape[2:]),
+        )
+        return self.window.scatter(taps, *x.shape[2:])
+
     def bounds(self, source: Interval) -> Interval:
         """Of every partial sum, in any order."""
         taps = self.window.kernel[0] * self.window.kernel[1]

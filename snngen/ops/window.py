@@ -73,6 +73,23 @@ class Window:
             writeable=False,
         )
 
+    def scatter(self, taps: Array, height: int, width: int) -> Array:
+        """The adjoint of `taps`: every window of (..., kh, kw, H_out, W_out) added back where it
+        was taken from, (..., `height`, `width`).
+        """
+        (dy, dx), (sy, sx) = self.dilation, self.stride
+        out_h, out_w = taps.shape[-2:]
+        top, left, bottom, right = self.pads
+        total = np.zeros(
+            (*taps.shape[:-4], height + top + bottom, width + left + right), taps.dtype
+        )
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                total[..., ky * dy :, kx * dx :][
+                    ..., : (out_h - 1) * sy + 1 : sy, : (out_w - 1) * sx + 1 : sx
+                ] += taps[..., ky, kx, :, :]
+        return total[..., top : top + height, left : left + width]
+
     def coverage(self, height: int, width: int) -> NDArray[np.int64]:
         """How many windows each input position lies in, with the tap multiplicity: (H, W)."""
         out_h, out_w = self.positions(height, width)

@@ -14,9 +14,11 @@ from snngen.graph import Graph
 
 @dataclass(frozen=True)
 class Space:
-    """The values of each option that are tried, where a method reads it."""
+    """The values of each option that are tried, where a method reads it; methods that train, which
+    takes minutes for each, only where they are named.
+    """
 
-    method: tuple[str, ...] = tuple(METHODS)
+    method: tuple[str, ...] = tuple(name for name in METHODS if not METHODS[name].trains)
     neuron: tuple[str, ...] = ("level", "if")
     timesteps: tuple[int, ...] = (4, 8, 16, 32, 64)
     levels: tuple[int, ...] = (1, 3, 7, 15, 31, 63)
