@@ -18,9 +18,9 @@ from snngen.verify import verify
 from tests import graphs
 
 
-def squared_error(net: SpikingNet, images: np.ndarray, wanted: np.ndarray) -> float:
+def squared_error(net: SpikingNet, images: np.ndarray, wanted: np.ndarray, bits: int = 8) -> float:
     """Of the integer network's outputs in the CNN's units."""
-    fixed = quantise(net)
+    fixed = quantise(net, bits)
     outputs = simulate(fixed, images).outputs[:, -1] * fixed.output_scale
     return float(np.square(outputs - wanted.reshape(outputs.shape)).mean())
 

@@ -20,16 +20,17 @@ from tests.test_calibrated import squared_error
 
 
 @pytest.mark.parametrize("make", [graphs.lenet, graphs.residual])
-@pytest.mark.parametrize("length", [{"neuron": "if", "timesteps": 4}, {"levels": 3}])
-def test_outputs_are_closer_to_the_cnn_than_those_of_calibrated(make, length) -> None:
+@pytest.mark.parametrize("bits", [8, 4])
+def test_outputs_are_closer_to_the_cnn_than_those_of_calibrated(make, bits) -> None:
     g = make()
     ann, images = graphs.ann(g), graphs.images(g, 640)
     calibration, unseen = images[:512], images[512:]
     wanted = forward(g, ann.preprocess.apply(unseen))[g.output]
-    options = Options("refined", **{"neuron": "level", **length})
+    options = Options("refined", "level", levels=3, bits=bits)
     ours = convert(g, ann.preprocess, calibration, options)
     theirs = convert(g, ann.preprocess, calibration, replace(options, method="calibrated"))
-    assert squared_error(ours, unseen, wanted) < squared_error(theirs, unseen, wanted)
+    found, known = (squared_error(net, unseen, wanted, bits) for net in (ours, theirs))
+    assert found < known
 
 
 def loss(net: _ClosedForm, parameters, images: np.ndarray, wanted: np.ndarray) -> float:
@@ -41,8 +42,8 @@ def loss(net: _ClosedForm, parameters, images: np.ndarray, wanted: np.ndarray) -
 
 
 def test_gradients_are_those_of_the_loss() -> None:
-    """Where there is one: by the output's weights and biases, and by the threshold of a neuron that
-    always sends it; three shares in a batch.
+    """Where there is one: by the output's weights, of so many bits that their rounding is lost in
+    the difference, by its biases, and by the threshold of a neuron that always sends it.
     """
     g = graphs.graph(
         (3, 2, 2),
@@ -53,11 +54,11 @@ def test_gradients_are_those_of_the_loss() -> None:
     parts = populations(g)
     images = np.random.default_rng(0).uniform(0.5, 1, (BATCH, *g.input.shape)).astype(np.float32)
     layers = calibrated(parts, images, Options("calibrated", "level", levels=3)).layers
-    parameters, net = _parameters(parts, layers), _ClosedForm(parts, 3)
+    parameters, net = _parameters(parts, layers), _ClosedForm(parts, 3, 3, bits=24)
     hidden, output = parts[0].name, parts[-1].name
     parameters[_Key(hidden, "bias")][0] = 100.0  # far above its threshold, whatever it reads
-    wanted = np.zeros((BATCH, *parts[-1].shape), np.float32)
-    found = net._gradient(parameters, images, wanted, 1.0)
+    wanted = net._cnn(images)
+    found = net._gradient(parameters, images, 1.0)
     for key, at in (
         (_Key(output, "bias"), 1),
         (_Key(output, 0), (1, 0, 0, 0)),

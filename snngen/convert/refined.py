@@ -29,16 +29,18 @@ from numpy.typing import NDArray
 
 from snngen.convert.calibrated import calibrated
 from snngen.convert.options import Converted, Options
+from snngen.convert.propagate import wiring_amplitude
 from snngen.convert.structure import Population
 from snngen.graph import Staircase
 from snngen.neurons import Level
 from snngen.ops import WEIGHTED, Conv, Linear, MaxPool, Op, Scale, Select, SumPool, WeightedOp
 from snngen.parallel import ordered_map
-from snngen.spiking import INPUT, SpikingLayer, Synapse
+from snngen.spiking import INPUT, Floats, SpikingLayer, Synapse
 
 Batch = NDArray[np.float32]  # (images, C, H, W)
 
 PASSES = 15
+BLEND = 0.5  # most of another image that is mixed into one
 BATCH, SHARE = 48, 16  # images in a step, and those that one core takes of them
 FIRST = 256  # images that `calibrated` starts from
 WEIGHT_STEP, BIAS_STEP, THRESHOLD_STEP = 2e-3, 1e-3, 3e-3
@@ -64,7 +66,7 @@ def refined(
     length = options.timesteps if options.neuron == "if" else options.levels
     start = replace(options, neuron="level", levels=length)
     layers = calibrated(populations, images[:FIRST], start).layers
-    closed = _ClosedForm(populations, length)
+    closed = _ClosedForm(populations, images.shape[1], length, options.bits)
     parameters = closed.descend(_parameters(populations, layers), images.astype(np.float32))
     return calibrated(closed.populations(parameters), images[: FIRST // options.steps], options)
 
@@ -87,21 +89,33 @@ def _parameters(
 
 
 class _ClosedForm:
-    """The network of `populations` with neurons in closed form over `length` steps, and its
-    gradients.
+    """The network of `populations`, which reads `channels`, with neurons in closed form over
+    `length` steps and weights of `bits` bits, and its gradients; rounding lets those of weights
+    pass.
     """
 
-    def __init__(self, populations: tuple[Population, ...], length: int) -> None:
-        self._populations, self._length = populations, length
+    def __init__(
+        self, populations: tuple[Population, ...], channels: int, length: int, bits: int
+    ) -> None:
+        self._populations, self._channels = populations, channels
+        self._length, self._bits = length, bits
 
     def populations(self, parameters: Parameters) -> tuple[Population, ...]:
-        """Those with `parameters` for their own, and stairs for activations."""
-        return tuple(self._with(p, parameters) for p in self._populations)
+        """Those with `parameters`, rounded, for their own, and stairs for activations."""
+        made, amplitude = [], {INPUT: np.ones(self._channels)}
+        for p in self._populations:
+            made.append(self._with(p, parameters, amplitude))
+            if not isinstance(p.synapses[0].op, WEIGHTED):
+                amplitude[p.name] = wiring_amplitude(p.synapses, amplitude)
+            elif isinstance(stairs := made[-1].activation, Staircase):
+                amplitude[p.name] = stairs.step
+            else:
+                amplitude[p.name] = np.ones(p.shape[0])
+        return tuple(made)
 
     def descend(self, parameters: Parameters, images: Batch) -> Parameters:
         """`parameters` after all steps."""
-        wanted = np.concatenate(list(ordered_map(self._cnn, _shares(images))))
-        scale = float(wanted.var()) or 1.0
+        scale = float(np.concatenate(list(ordered_map(self._cnn, _shares(images)))).var()) or 1.0
         rates = {key: self._rate(key, value, parameters) for key, value in parameters.items()}
         first = {key: np.zeros_like(value) for key, value in parameters.items()}
         second = {key: np.zeros_like(value) for key, value in parameters.items()}
@@ -112,7 +126,10 @@ class _ClosedForm:
             for chosen in np.array_split(rng.permutation(len(images)), -(-len(images) // BATCH))
         ]
         for step, chosen in enumerate(batches):
-            gradient = self._gradient(parameters, images[chosen], wanted[chosen], scale)
+            other = rng.permutation(len(images))[: len(chosen)]
+            share = rng.uniform(0, BLEND, (len(chosen), 1, 1, 1)).astype(np.float32)
+            blended = images[chosen] + share * (images[other] - images[chosen])
+            gradient = self._gradient(parameters, blended, scale)
             progress = (1 + np.cos(np.pi * step / len(batches))) / 2
             unbiased = progress * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
             for key, g in gradient.items():
@@ -139,21 +156,20 @@ class _ClosedForm:
             values[p.name] = z if p.activation is None else p.activation.forward(z)
         return values[self._populations[-1].name]
 
-    def _gradient(
-        self, parameters: Parameters, images: Batch, wanted: Batch, scale: float
-    ) -> Parameters:
+    def _gradient(self, parameters: Parameters, images: Batch, scale: float) -> Parameters:
         """Of the loss on a batch. Shares are added in their order, whatever core has which."""
         populations = self.populations(parameters)
 
-        def of_share(share: tuple[Batch, Batch]) -> Parameters:
-            return self._backward(populations, *share, 2 / (wanted.size * scale))
+        count = len(images) * int(np.prod(populations[-1].shape))
 
-        shares = zip(_shares(images), _shares(wanted), strict=True)
-        first, *others = ordered_map(of_share, shares)
+        def of_share(share: Batch) -> Parameters:
+            return self._backward(populations, share, 2 / (count * scale))
+
+        first, *others = ordered_map(of_share, _shares(images))
         return {key: sum((g[key] for g in others), start=first[key]) for key in first}
 
     def _backward(
-        self, populations: tuple[Population, ...], images: Batch, wanted: Batch, factor: float
+        self, populations: tuple[Population, ...], images: Batch, factor: float
     ) -> Parameters:
         values, currents = {INPUT: images}, {}
         for p in populations:
@@ -162,7 +178,7 @@ class _ClosedForm:
             if isinstance(p.activation, Staircase):
                 currents[p.name], values[p.name] = z, self._sent(z, p.activation)
         output = populations[-1].name
-        arriving = {output: (values[output] - wanted) * np.float32(factor)}
+        arriving = {output: (values[output] - self._cnn(images)) * np.float32(factor)}
         found: Parameters = {}
         for p in reversed(populations):
             gradient = arriving.pop(p.name)
@@ -192,13 +208,16 @@ class _ClosedForm:
         level: Batch = np.floor(z / step + np.float32(0.5))
         return np.clip(level, 0, self._length, out=level) * step
 
-    def _with(self, p: Population, parameters: Parameters) -> Population:
-        synapses = tuple(
-            Synapse(s.source, replace(s.op, weight=parameters[_Key(p.name, k)]))
-            if isinstance(s.op, Conv | Linear)
-            else s
+    def _with(
+        self, p: Population, parameters: Parameters, amplitude: dict[str, Floats]
+    ) -> Population:
+        trained: dict[int, Conv | Linear] = {
+            k: replace(s.op, weight=parameters[_Key(p.name, k)])
             for k, s in enumerate(p.synapses)
-        )
+            if isinstance(s.op, Conv | Linear)
+        }
+        weights = self._rounded(p, trained, amplitude)
+        synapses = tuple(Synapse(s.source, weights.get(k, s.op)) for k, s in enumerate(p.synapses))
         key = _Key(p.name, "bias")
         bias = parameters[key].astype(np.float64) if key in parameters else None
         activation = p.activation
@@ -207,6 +226,26 @@ class _ClosedForm:
             stairs = step[:, None] * (np.arange(1, self._length + 1) - 0.5)
             activation = Staircase(stairs, step)
         return replace(p, synapses=synapses, bias=bias, activation=activation)
+
+    def _rounded(
+        self, p: Population, trained: dict[int, Conv | Linear], amplitude: dict[str, Floats]
+    ) -> dict[int, Conv | Linear]:
+        """Operators with weights as `quantise` will round them: times the amplitude of what they
+        read, in units of the channel's largest over 2**(bits-1) - 1.
+        """
+        sources = {k: amplitude[p.synapses[k].source] for k in trained}
+        effective = {k: op.scale_inputs(sources[k]) for k, op in trained.items()}
+        if not effective:
+            return {}
+        peak = np.max([np.abs(_rows(op)).max(1) for op in effective.values()], axis=0)
+        if p is self._populations[-1]:
+            peak = np.full_like(peak, peak.max())
+        unit = np.where(peak > 0, peak, 1.0) / (2 ** (self._bits - 1) - 1)
+        made = {}
+        for k, op in effective.items():
+            weight = (np.rint(_rows(op) / unit[:, None]) * unit[:, None]).reshape(op.weight.shape)
+            made[k] = replace(op, weight=weight).scale_inputs(1 / sources[k])
+        return made
 
 
 def _current(p: Population, values: dict[str, Batch]) -> Batch:
@@ -237,3 +276,7 @@ def _shares(values: Batch) -> Iterator[Batch]:
 
 def _spread(values: NDArray[np.floating]) -> Batch:
     return values[:, None, None].astype(np.float32)
+
+
+def _rows(op: WeightedOp) -> NDArray[np.floating]:
+    return op.weight.reshape(len(op.weight), -1)
