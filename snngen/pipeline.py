@@ -25,7 +25,7 @@ from snngen.spiking import Preprocess, SpikingNet
 CALIBRATION_MACS = 10 * 10**9
 NEURON_MACS = 60  # what a neuron costs in a timestep: integrating, firing, finding percentiles
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
-TRAINING_MACS = 45 * 10**9  # in one pass over the images
+TRAINING_MACS = 90 * 10**9  # in one pass over the images
 LEAST_TRAINING, MOST_TRAINING = 512, 2048
 CALIBRATION_VALUES = 2**26  # of one layer, over all timesteps and images
 
