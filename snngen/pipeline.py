@@ -122,7 +122,9 @@ def build_in_steps(ann: Ann, images: NDArray[np.uint8], options: Options) -> Bui
 
 
 def spiking(ann: Ann, images: NDArray[np.uint8], options: Options) -> SpikingNet:
-    """The float spiking network, which does not depend on the bits of a weight; ConversionError."""
+    """The float spiking network, which does not depend on the bits of a weight unless the method
+    trains; ConversionError.
+    """
     if not np.isfinite(ann.outputs(images)).all():
         rule = "the CNN's own outputs on the calibration images must be finite"
         hint = "check --scale, --mean and --std, and the model's weights"

@@ -177,13 +177,25 @@ def test_ladders_are_the_whole_space() -> None:
     for ladder in climbed:
         sizes = [o.timesteps if o.neuron == "if" else o.levels for o in ladder.rungs]
         assert sizes == sorted(sizes) and ladder.bits == (8, 6, 4)
-    assert {r.method for ladder in climbed for r in ladder.rungs} == RELU_METHODS
+    assert {r.method for ladder in climbed for r in ladder.rungs} == set(Space().method) - {
+        "quantized",
+        "scatter-gather",
+    }
     with pytest.raises(ConversionError) as caught:
         ladders(Space(("nonsense",), ("other",), (0,), (300,), (9,), (101.0,)), graphs.lenet())
     assert len(caught.value.problems) == 6
 
 
-@pytest.mark.parametrize("method", sorted(RELU_METHODS))
+def test_methods_that_train_convert_for_each_number_of_bits() -> None:
+    climbed, _ = ladders(Space(method=("refined",), neuron=("level",)), graphs.lenet())
+    assert [(ladder.bits, ladder.rungs[0].bits) for ladder in climbed] == [
+        ((8,), 8),
+        ((6,), 6),
+        ((4,), 4),
+    ]
+
+
+@pytest.mark.parametrize("method", [m for m in sorted(RELU_METHODS) if not METHODS[m].trains])
 def test_one_conversion_serves_all_bits(method: str) -> None:
     g = graphs.lenet()
     nets = [

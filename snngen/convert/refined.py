@@ -40,7 +40,7 @@ from snngen.spiking import INPUT, Floats, SpikingLayer, Synapse
 Batch = NDArray[np.float32]  # (images, C, H, W)
 
 PASSES = 12
-BLEND = 0.5  # most of another image that is mixed into one
+BLEND = 0.25  # most of another image that is mixed into one
 BATCH, SHARE = 16, 8  # images in a step, and those that one core takes of them
 FIRST = 256  # images that `calibrated` starts from
 WEIGHT_STEP, BIAS_STEP, THRESHOLD_STEP = 3e-3, 2e-3, 5e-3

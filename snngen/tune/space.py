@@ -54,14 +54,17 @@ def ladders(space: Space, graph: Graph) -> tuple[tuple[Ladder, ...], tuple[Probl
         method, size = METHODS[name], "timesteps" if neuron == "if" else "levels"
         percentiles = space.percentile if "percentile" in method.options else ("auto",)
         sizes = sorted(set(getattr(space, size))) if size in method.lengths(neuron) else [None]
-        for percentile in percentiles:
-            family = _options(method=name, neuron=neuron, percentile=percentile, bits=bits[0])
+        # one conversion serves all bits, unless it trains for them
+        for percentile, served in product(
+            percentiles, [(b,) for b in bits] if method.trains else [bits]
+        ):
+            family = _options(method=name, neuron=neuron, percentile=percentile, bits=served[0])
             rungs = tuple(replace(family, **({size: n} if n else {})) for n in sizes)
             problems = [p for rung in rungs for p in _problems(rung, graph)]
             if problems:
                 left_out.setdefault(name, problems[0])
             else:
-                made.append(Ladder(rungs, bits))
+                made.append(Ladder(rungs, served))
     if not made:
         raise ConversionError(*left_out.values())
     return tuple(made), tuple(left_out.values())
