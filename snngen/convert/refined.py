@@ -40,7 +40,7 @@ from snngen.spiking import INPUT, Floats, SpikingLayer, Synapse
 Batch = NDArray[np.float32]  # (images, C, H, W)
 
 PASSES = 12
-BLEND = 0.25  # most of another image that is mixed into one
+BLEND = 0.5  # most of another image that is mixed into every second one
 BATCH, SHARE = 16, 8  # images in a step, and those that one core takes of them
 FIRST = 256  # images that `calibrated` starts from
 WEIGHT_STEP, BIAS_STEP, THRESHOLD_STEP = 3e-3, 2e-3, 5e-3
@@ -128,6 +128,7 @@ class _ClosedForm:
         for step, chosen in enumerate(batches):
             other = rng.permutation(len(images))[: len(chosen)]
             share = rng.uniform(0, BLEND, (len(chosen), 1, 1, 1)).astype(np.float32)
+            share[::2] = 0  # the rest is as it will be
             blended = images[chosen] + share * (images[other] - images[chosen])
             gradient = self._gradient(parameters, blended, scale)
             progress = (1 + np.cos(np.pi * step / len(batches))) / 2
