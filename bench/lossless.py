@@ -7,8 +7,8 @@ against its ONNX file, which ONNX's reference evaluator runs node by node in flo
 level depends on how sums are rounded. Integers differ where they are off by a thousandth of a level
 or more. Where weights are real numbers, conversion rounds them to 8 bits, as it must; the file that
 is compared is then the model with its weights rounded in the file itself (`on_grid`). Then the same
-file in onnxruntime, float32; and emitted C against the integer network on all images, every spike
-and membrane on 100 of them.
+file in onnxruntime; and emitted C against the integer network on all images, every spike and
+membrane on 100 of them.
 
 Networks "ort ..." are quantised here, by onnxruntime, calibrated on training images. Needs
 SNNGEN_DATA and SNNGEN_MODELS. Writes bench/results/lossless.json and docs/benchmarks/lossless.md;
@@ -42,7 +42,7 @@ from snngen.onnx_import import import_model
 from snngen.pipeline import Built, build_in_steps
 from snngen.simulate import simulate
 from snngen.verify import verify
-from tests.onnx_import.reference import Float64Model
+from tests.onnx_import.reference import QONNX, Float64Model
 
 RESULTS = ROOT / "bench/results/lossless.json"
 TABLE = ROOT / "docs/benchmarks/lossless.md"
@@ -60,11 +60,12 @@ times a unit; else rounded to 8 bits in the ONNX file that everything but *real*
 *Levels*, *outputs*, *classes*: how many of the spiking network's are not those that this file gives
 in float64. Where no quantiser makes outputs integers they are real numbers, and the largest
 deviation is given, relative to the range of all. *Top-1* in %: the spiking network's, and that of
-the model with its *real* weights. *float32*: images of another class than in onnxruntime, which
-computes in float32 and cannot read QONNX. *C*: the emitted C equals the spiking network on all
-images, in every spike and membrane on {TRACED} of them.
+the model with its *real* weights. *onnxruntime*: images to which it gives another class, node by
+node in float32; with nodes fused to its own integer kernels, as it runs by default. It cannot read
+QONNX. *C*: the emitted C equals the spiking network on all images, in every spike and membrane on
+{TRACED} of them.
 
-| network | method | weights | levels | outputs | classes | top-1 | real | float32 | C |
+| network | method | weights | levels | outputs | classes | top-1 | real | onnxruntime | C |
 |---|---|---|---|---|---|---|---|---|---|"""
 
 
@@ -262,13 +263,13 @@ def scoring_node(model: onnx.ModelProto) -> str:
 
 
 def in_onnxruntime(
-    model: onnx.ModelProto, graph: Graph, network: Network, images: np.ndarray
-) -> np.ndarray | None:
-    """The classes (N,) that the model gives in float32; None where it has operators of QONNX."""
-    if any(node.domain.startswith(("qonnx", "finn", "onnx.brevitas")) for node in model.graph.node):
-        return None
+    model: onnx.ModelProto, graph: Graph, network: Network, images: np.ndarray, *, fused: bool
+) -> np.ndarray:
+    """The classes (N,) that the model gives: node by node, or with its nodes fused to kernels."""
+    levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if fused else levels.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     source = session.get_inputs()[0]
     size = source.shape[0] if isinstance(source.shape[0], int) else BATCH
@@ -300,7 +301,6 @@ def measure(name: str) -> dict[str, Any]:
     ann = Ann(graph, network.normalisation.preprocess(graph.input.shape[0]))
     made = build_in_steps(ann, samples.images[:1], Options(method=subject.method))
     counts, classes = compare(model, graph, network, made, samples.images)
-    theirs = in_onnxruntime(model, graph, network, samples.images)
     result = verify(made.net, samples.images, full_trace_images=TRACED)
     row = {
         "network": name,
@@ -309,10 +309,13 @@ def measure(name: str) -> dict[str, Any]:
         "rounded": not subject.own_weights,
         **vars(counts),
         "correct": int((classes == samples.labels).sum()),
-        "float32_differ": None if theirs is None else int((classes != theirs).sum()),
         "verified": str(result),
         "equal": result.is_equal,
     }
+    if not any(node.domain in QONNX for node in model.graph.node):
+        for fused, key in ((False, "float32_differ"), (True, "fused_differ")):
+            theirs = in_onnxruntime(model, graph, network, samples.images, fused=fused)
+            row[key] = int((classes != theirs).sum())
     if not subject.own_weights:
         real = real_classes(own, graph, network, samples.images)
         row["real_weights_correct"] = int((real == samples.labels).sum())
@@ -322,7 +325,7 @@ def measure(name: str) -> dict[str, Any]:
 
 def line(row: Mapping[str, Any]) -> str:
     outputs = f"{row['outputs_differ']} of {row['outputs']:,}"
-    theirs = row["float32_differ"]
+    theirs = f"{row['float32_differ']}, {row['fused_differ']}" if "fused_differ" in row else "-"
     real = f"{row['real_weights_correct'] / row['images'] * 100:.2f}" if row["rounded"] else "-"
     cells = (
         row["network"],
@@ -333,7 +336,7 @@ def line(row: Mapping[str, Any]) -> str:
         f"{row['classes_differ']} of {row['images']:,}",
         f"{row['correct'] / row['images'] * 100:.2f}",
         real,
-        "-" if theirs is None else str(theirs),
+        theirs,
         "yes" if row["equal"] else "NO",
     )
     return f"| {' | '.join(cells)} |"
