@@ -158,7 +158,7 @@ def _check(goal: str, drop: float, samples: int | None, out: Path | None) -> Non
 
 def _lines(found: Tuning, goal: str, drop: float, measure: str) -> list[str]:
     """The front, dearest last, with the chosen one marked, and what it took."""
-    shown = front(found.candidates, GOALS[goal])
+    shown = front(found.finished(), GOALS[goal])
     if found.chosen is not None and found.chosen not in shown:
         shown.append(found.chosen)
     rows = [
@@ -168,8 +168,7 @@ def _lines(found: Tuning, goal: str, drop: float, measure: str) -> list[str]:
             f"T={c.options.timesteps}" if c.options.neuron == "if" else f"N={c.options.levels}",
             c.options.bits,
             str(c.options.percentile),
-            c.judged,
-            f"{100 - 100 * c.errors / c.judged:.2f} %",
+            f"{100 - 100 * c.errors / found.images:.2f} %",
             round(c.additions),
             round(c.instructions),
             c.network.flash,
@@ -177,15 +176,17 @@ def _lines(found: Tuning, goal: str, drop: float, measure: str) -> list[str]:
         )
         for c in shown
     ]
-    headers = ("", "method", "size", "bits", "percentile", "images", measure, "additions",
-               "instructions", "flash", "RAM")  # fmt: skip
+    headers = ("", "method", "size", "bits", "percentile", measure, "additions", "instructions",
+               "flash", "RAM")  # fmt: skip
     spent, kept = found.spent, found.spent.judging - found.spent_now.judging
     return [
         f"held-out images {found.images:,}, of which the CNN gets {found.cnn_errors:,} wrong",
         f"goal {goal}" + ("" if goal == ACCURACY else f", at most {drop:g} points below the CNN"),
         "",
-        *table(headers, rows),
-        "",
+        *(table(headers, rows) if rows else []),
+        *([""] if rows else []),
+        f"judged {len(found.candidates)} of {found.networks} networks, as much work as "
+        f"{found.evaluations:.1f} on all images: {100 * found.evaluations / found.networks:.1f} %",
         f"simulated {spent.judging:,} images x timesteps, "
         f"{100 * spent.judging / found.whole:.1f} % of what all networks on all images take"
         + (f"; {kept:,} of them were known" if kept else ""),
@@ -195,15 +196,16 @@ def _lines(found: Tuning, goal: str, drop: float, measure: str) -> list[str]:
 
 
 def _as_json(found: Tuning, goal: str, drop: float, measure: str) -> dict[str, Any]:
-    """All that was judged; rates are fractions of `images`."""
-    best = front(found.candidates, GOALS[goal])
+    """All that was judged; errors are on so many `images`, the hardest."""
+    best = front(found.finished(), GOALS[goal])
 
     def row(c: Candidate) -> dict[str, Any]:
         return {
             "options": asdict(c.options),
             "digest": c.network.digest,
             "images": c.judged,
-            "rate": 1 - c.errors / c.judged,
+            "errors": c.errors,
+            "rate": 1 - c.errors / c.judged if c.judged == found.images else None,
             "synops": c.synops / c.judged,
             "macs": c.macs,
             "additions": c.additions,
@@ -221,6 +223,8 @@ def _as_json(found: Tuning, goal: str, drop: float, measure: str) -> dict[str, A
         "held_out": found.images,
         "cnn_rate": 1 - found.cnn_errors / found.images,
         "networks": [row(c) for c in found.candidates],
+        "of": found.networks,
+        "evaluations": found.evaluations,
         "spent": asdict(found.spent),
         "spent_now": asdict(found.spent_now),
         "whole": found.whole,
@@ -229,11 +233,12 @@ def _as_json(found: Tuning, goal: str, drop: float, measure: str) -> dict[str, A
 
 
 def _nothing(found: Tuning, drop: float) -> Problem:
-    best = min(found.candidates, key=lambda c: (c.errors + 1) / (c.judged + 2))
+    best = min(found.candidates, key=lambda c: (found.least_errors(c), -c.judged))
+    rate = 100 - 100 * found.least_errors(best) / found.images
     return Problem(
         "option --drop",
         f"no network comes within {drop:g} points of the CNN; nothing was written",
-        f"{best.options.method}, {best.options.steps} timesteps: "
-        f"{100 - 100 * best.errors / best.judged:.2f} % of {best.judged:,} images",
+        f"{best.options.method}, {best.options.steps} timesteps: at most {rate:.2f} % of "
+        f"{found.images:,} images",
         "allow more, or --goal accuracy writes the most accurate one",
     )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snngen.errors import ConversionError, Problem
 from snngen.tune.candidate import GOALS, MAC_ADDITIONS, Candidate, Cost
 from snngen.tune.journal import Journal
@@ -24,20 +27,43 @@ class Tuning:
     """What a search found: all `candidates` that were judged, the one `chosen` and its `network` as
     an .snn file, both None where none is good enough.
 
-    `cnn_errors`: held-out images, of `images`, on which the CNN is wrong. `spent`: what the search
-    took, `spent_now`: without what was found before; `whole`: what it takes to judge everything on
-    all held-out images. `refusals`: why configurations could not be made.
+    `reference` (M,): the held-out images on which the CNN is wrong. `spent`: what the search took,
+    `spent_now`: without what was found before; `networks` there are in all, and `whole` is what it
+    takes to judge them on all held-out images. `refusals`: why configurations could not be made.
     """
 
     candidates: tuple[Candidate, ...]
     chosen: Candidate | None
     network: bytes | None
-    images: int
-    cnn_errors: int
+    reference: NDArray[np.bool_]
     spent: Spent
     spent_now: Spent
+    networks: int
     whole: int
     refusals: tuple[Problem, ...]
+
+    @property
+    def images(self) -> int:
+        return len(self.reference)
+
+    @property
+    def cnn_errors(self) -> int:
+        return int(self.reference.sum())
+
+    @property
+    def evaluations(self) -> float:
+        """How many networks could have been judged on all images instead."""
+        return sum(c.judged for c in self.candidates) / self.images
+
+    def finished(self) -> list[Candidate]:
+        """Those judged on all images: of the others nobody knows the accuracy, since the hardest
+        images come first.
+        """
+        return [c for c in self.candidates if c.judged == self.images]
+
+    def least_errors(self, c: Candidate) -> int:
+        """The errors of `c`, if it is as good as the CNN on the images that it has not seen."""
+        return c.errors + int(self.reference[c.judged :].sum())
 
 
 def tune(
@@ -73,27 +99,22 @@ def tune(
             tuple(c for c in race.candidates.values() if c.judged),
             chosen,
             None if chosen is None else trials.content(chosen.network),
-            len(reference),
-            int(reference.sum()),
+            reference,
             trials.spent,
             trials.spent_now,
+            sum(ladder.networks for ladder in climbed),
             len(reference) * sum(r.steps * len(x.bits) for x in climbed for r in x.rungs),
             (*left_out, *trials.refusals),
         )
 
 
 def front(candidates: Iterable[Candidate], cost: Cost) -> list[Candidate]:
-    """Those that none beats in both cost and rate of errors, cheapest first.
-
-    The rate is (errors + 1) / (images + 2), Laplace's: few images without an error prove little.
+    """Of candidates that were judged on the same images those that none beats in both cost and
+    errors, cheapest first.
     """
-
-    def rate(c: Candidate) -> float:
-        return (c.errors + 1) / (c.judged + 2)
-
     best: list[Candidate] = []
-    for c in sorted(candidates, key=lambda c: (cost(c), rate(c))):
-        if not best or rate(c) < rate(best[-1]):
+    for c in sorted(candidates, key=lambda c: (cost(c), c.errors)):
+        if not best or c.errors < best[-1].errors:
             best.append(c)
     return best
 

@@ -6,7 +6,7 @@ of weight bits, and a configuration is out
 
 - surely, when it has made more errors than it may make in all, or costs as much as one that passed;
 - probably, when the errors that it has in excess of the reference, on the same images, exceed what
-  is allowed by more than some standard errors;
+  is allowed by more than some standard deviations;
 - by experience, when one on its ladder with no fewer bits and no smaller size was clearly refuted.
   Likewise a column ends where its cost reaches that of one that passed: cost grows with size.
 
@@ -27,12 +27,12 @@ from snngen.convert import Options
 from snngen.tune.candidate import Candidate, Cost, Network
 from snngen.tune.space import Ladder
 
-FIRST = 16  # images of the first round; each later round doubles what a network has seen
+FIRST = 8  # images of the first round; each later round doubles what a network has seen
 ENOUGH = 64  # images that tell how many spikes a network sends
-CONFIDENCE = 2.0  # standard errors
+CONFIDENCE = 2.0  # standard deviations
 CONFIDENCE_FOR_ACCURACY = 1.0  # many are about as accurate as the best: less is lost by a mistake
 WIDTH = 4  # networks, the cheapest, that go into a later round together
-SURVIVORS = 4  # for accuracy, one of so many goes on, to so many times the images
+SURVIVORS = 2  # for accuracy, one of so many goes on, to so many times the images
 ALIKE = 0.9  # of the spikes seen, on few images or with more weight bits: those sent at least
 
 Flags = NDArray[np.bool_]
@@ -54,7 +54,7 @@ class Jury(Protocol):
 
     @property
     def images(self) -> int:
-        """Held out for judging, in a fixed order."""
+        """Held out for judging, those first that networks are most likely to get wrong."""
 
     def convert(
         self, wanted: Sequence[tuple[Options, tuple[int, ...]]]
@@ -70,7 +70,8 @@ class Jury(Protocol):
 @dataclass(frozen=True, eq=False)
 class Bar:
     """What must be reached: at most `errors` on all images. `reference` (M,): the errors of what a
-    network is compared with, image by image; `confidence`, in standard errors, that it makes more.
+    network is compared with, image by image; `confidence`, in standard deviations, that it makes
+    more.
     """
 
     reference: Flags
@@ -79,33 +80,27 @@ class Bar:
 
     def refutes(self, candidate: Candidate) -> bool:
         """Whether `candidate` makes more errors, for sure or probably."""
-        return candidate.errors > self.errors or self._exceeds(candidate, len(self.reference))
+        return candidate.errors > self.errors or self.refutes_coarser(candidate)
 
     def refutes_coarser(self, candidate: Candidate) -> bool:
-        """Whether networks that are no more precise than `candidate` probably make more errors,
-        which are not its own: that it has been judged on all images makes them no surer.
-        """
-        return self._exceeds(candidate, inf)
-
-    def _exceeds(self, candidate: Candidate, images: float) -> bool:
+        """Whether networks that are no more precise than `candidate` probably make more errors."""
         seen = self.reference[: candidate.judged]
         lost = int((candidate.wrong & ~seen).sum())
         won = int((seen & ~candidate.wrong).sum())
-        allowed = (self.errors - int(self.reference.sum())) / len(self.reference)
-        excess, error = estimated_excess(lost, won, candidate.judged, images)
-        return excess - self.confidence * error > allowed
+        allowed = self.errors - int(self.reference.sum())
+        return least_excess(lost, won, self.confidence) > allowed
 
 
-def estimated_excess(lost: int, won: int, seen: int, images: float) -> tuple[float, float]:
-    """The rate at which errors exceed those of the reference, and its standard error, over all
-    `images`, of which `seen` were drawn; on them `lost` errors were added and `won` avoided.
+def least_excess(lost: int, won: int, confidence: float) -> float:
+    """How many errors more than the reference a network makes, at least, where on the images seen
+    it made `lost` that the reference does not, and avoided `won`.
 
-    Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37(4): adjusted Wald
-    interval of paired proportions; here with the correction for a finite population.
+    Only images on which the two differ tell anything, and either sign is as likely where they are
+    equally good: lost - won has the variance lost + won (McNemar 1947, Psychometrika 12). Images
+    come hardest first, so that those not seen yet hold no more differences, and they would have to
+    make up for the excess.
     """
-    a, b = (lost + 1) / (seen + 2), (won + 1) / (seen + 2)
-    undrawn = 1 - (seen - 1) / max(1, images - 1)
-    return a - b, sqrt((a + b - (a - b) ** 2) / (seen + 2) * max(0, undrawn))
+    return lost - won - confidence * sqrt(lost + won + 1)
 
 
 class Race:

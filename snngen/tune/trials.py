@@ -29,7 +29,6 @@ from snngen.workers import run
 
 Images = NDArray[np.uint8]
 Classes = NDArray[np.int64]
-ORDER_SEED = 0
 BLOCK = 64  # images of one job
 
 _Found = tuple[dict[str, Any], list[bytes]]  # for the journal: a finding, and networks
@@ -49,19 +48,28 @@ class Material:
 
 
 def divide(ann: Ann, images: Images, labels: Classes | None, held_out: int) -> Material:
-    """Hold out so many of `images`, evenly spread, then shuffled once and for all, because sources
-    are often sorted. Without `labels` the CNN's classes are wanted. DataError where no images are
-    left for one part.
+    """Hold out so many of `images`, evenly spread, in order of how sure of its class the CNN is,
+    the least sure first: there networks differ, and few images tell them apart. Without `labels`
+    the CNN's classes are wanted. DataError where no images are left for one part.
     """
     if not 1 <= held_out < len(images):
         rule = f"must be at least 1 and leave some of the {len(images)} images for calibration"
         raise DataError(Problem("option --held-out", rule, str(held_out)))
     chosen = spread(len(images), held_out)
     left = np.setdiff1d(np.arange(len(images)), chosen)
-    chosen = np.random.default_rng(ORDER_SEED).permutation(chosen)
-    cnn = ann.classes(images[chosen])
+    outputs = ann.outputs(images[chosen])
+    order = np.argsort(_margins(outputs), kind="stable")
+    chosen, cnn = chosen[order], ann.classes_of(outputs[order])
     wanted = cnn if labels is None else labels[chosen]
     return Material(ann, images[left], images[chosen], wanted, cnn)
+
+
+def _margins(outputs: NDArray[np.floating]) -> NDArray[np.floating]:
+    """By how much the largest of the outputs (N, K) exceeds the second largest (N,)."""
+    if outputs.shape[1] == 1:
+        return np.zeros(len(outputs), outputs.dtype)
+    largest = np.partition(outputs, -2, axis=1)
+    return largest[:, -1] - largest[:, -2]
 
 
 @dataclass(frozen=True)
