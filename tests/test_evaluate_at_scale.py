@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import tracemalloc
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -65,6 +66,39 @@ def test_whoever_computes_and_whoever_dies(cluster: str, tmp_path: Path) -> None
         found = evaluate_samples(net, mortal, ann=ann, progress=seen.append, **how)
         assert flat(found) == expected and mortal.marker.exists(), name
         assert seen == [64, 128, 192, 256, 320, 384, 448, 500]
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Samples that are made when they are read: of any number, none of them is held."""
+
+    images: np.ndarray
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, start: int, stop: int) -> data.Samples:
+        images = self.images[np.arange(start, stop) % len(self.images)]
+        return data.Samples(images, np.zeros(len(images), np.int64), "endless")
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_memory_does_not_grow_with_the_number_of_samples(workers: int | None) -> None:
+    """20 times the samples, the same peak, but for the class of each, a byte; the images alone
+    would take 2.7 MB.
+    """
+    g = graphs.lenet()
+    net = build(graphs.ann(g), graphs.images(g, 16), Options(neuron="level", levels=3))
+    images = graphs.images(g, 100)
+    peaks = []
+    for count in (1_000, 20_000):
+        tracemalloc.start()
+        found = evaluate_samples(net, Endless(images, count), workers=workers)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.images == count
+    assert peaks[1] - peaks[0] < 5e5 < 19_000 * images[0].nbytes, peaks
 
 
 def test_a_label_that_names_no_output_is_refused() -> None:

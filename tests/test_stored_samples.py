@@ -155,6 +155,16 @@ def test_damage_anywhere_is_found_where_it_is_read(tmp_path: Path, name: str) ->
         stored.read(0, COUNT)
 
 
+def test_every_damaged_image_is_named(tmp_path: Path) -> None:
+    folder = WRITERS["folder"](tmp_path, *drawn())
+    damaged = [path for k, path in enumerate(sorted(folder.rglob("*.png"))) if k in (3, 21, 22)]
+    for path in damaged:
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        data.load(str(folder), COLOUR)
+    assert [problem.where for problem in caught.value.problems] == [*map(str, damaged)]
+
+
 def test_a_folder_that_changes_is_noticed(tmp_path: Path) -> None:
     folder = WRITERS["folder"](tmp_path, *drawn())
     stored = data.open_samples(str(folder), COLOUR)

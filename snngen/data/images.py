@@ -79,13 +79,19 @@ class Folder:
         return sum(self.counts)
 
     def read(self, indices: Indices) -> RawSamples:
+        """The samples at ascending `indices`; DataError with all images that are damaged."""
         check_size(str(self.folders[0].parent), len(indices), self.sample_shape)
         ends = np.cumsum(self.counts)
         labels = np.searchsorted(ends, indices, side="right")
-        images = [
-            self.decode(self.folders[label] / self._names(label)[index - ends[label]])
-            for index, label in zip(indices.tolist(), labels.tolist(), strict=True)
-        ]
+        images, problems = [], []
+        for index, label in zip(indices.tolist(), labels.tolist(), strict=True):
+            path = self.folders[label] / self._names(label)[index - ends[label]]
+            try:
+                images.append(self.decode(path))
+            except DataError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(*problems)
         return RawSamples(np.stack(images), labels if self.has_labels else None)
 
     def _names(self, label: int) -> list[str]:
