@@ -83,7 +83,8 @@ class Folder:
         check_size(str(self.folders[0].parent), len(indices), self.sample_shape)
         ends = np.cumsum(self.counts)
         labels = np.searchsorted(ends, indices, side="right")
-        images, problems = [], []
+        images: list[Bytes] = []
+        problems: list[Problem] = []
         for index, label in zip(indices.tolist(), labels.tolist(), strict=True):
             path = self.folders[label] / self._names(label)[index - ends[label]]
             try:
