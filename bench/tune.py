@@ -59,8 +59,13 @@ CASES = {
     "lenet_ref": Case(MNIST["lenet_ref"], 1024, Space(neuron=("level",))),
     "resnet20": Case(
         CIFAR10["akamaster_resnet20"],
-        256,
-        Space(neuron=("level",), levels=(3, 7, 15, 31), percentile=(100.0, 99.9)),
+        256,  # and the methods that convert it quickest
+        Space(
+            method=("channel-max", "layer-max"),
+            neuron=("level",),
+            levels=(3, 7, 15, 31),
+            percentile=(100.0, 99.9),
+        ),
     ),
 }
 
