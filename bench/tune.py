@@ -56,7 +56,11 @@ class Case:
 
 
 CASES = {
-    "lenet_ref": Case(MNIST["lenet_ref"], 1024, Space(neuron=("level",))),
+    "lenet_ref": Case(
+        MNIST["lenet_ref"],
+        1024,
+        Space(method=("channel-max", "layer-max", "calibrated", "ecc"), neuron=("level",)),
+    ),
     "resnet20": Case(
         CIFAR10["akamaster_resnet20"],
         256,  # and the methods that convert it quickest
