@@ -85,20 +85,20 @@ class Endless:
 
 @pytest.mark.parametrize("workers", [None, 1])
 def test_memory_does_not_grow_with_the_number_of_samples(workers: int | None) -> None:
-    """20 times the samples, the same peak, but for the class of each, a byte; the images alone
-    would take 2.7 MB.
+    """20 times the samples, the same peak, but for the class of each, a byte, and for how many
+    shards threads happen to hold at once; the images alone would take 11 MB.
     """
     g = graphs.lenet()
     net = build(graphs.ann(g), graphs.images(g, 16), Options(neuron="level", levels=3))
     images = graphs.images(g, 100)
     peaks = []
-    for count in (1_000, 20_000):
+    for count in (4_000, 80_000):
         tracemalloc.start()
         found = evaluate_samples(net, Endless(images, count), workers=workers)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert found.images == count
-    assert peaks[1] - peaks[0] < 5e5 < 19_000 * images[0].nbytes, peaks
+    assert peaks[1] - peaks[0] < 2e6 < 76_000 * images[0].nbytes / 5, peaks
 
 
 def test_a_label_that_names_no_output_is_refused() -> None:
