@@ -98,6 +98,13 @@ def test_result_does_not_depend_on_the_number_of_cores() -> None:
             assert not hasattr(s.op, "weight") or np.array_equal(s.op.weight, t.op.weight)
 
 
+def test_more_timesteps_than_images() -> None:
+    g = graphs.lenet()
+    options = Options("refined", "if", timesteps=300)
+    net = convert(g, graphs.ann(g).preprocess, graphs.images(g, 20), options)
+    assert all(np.isfinite(layer.amplitude).all() for layer in net.layers)
+
+
 def test_wants_more_images() -> None:
     g = graphs.lenet()
     assert calibration_size(g, Options("refined")) > calibration_size(g, Options("calibrated"))

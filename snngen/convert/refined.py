@@ -68,7 +68,8 @@ def refined(
     layers = calibrated(populations, images[:FIRST], start).layers
     closed = _ClosedForm(populations, images.shape[1], length, options.bits)
     parameters = closed.descend(_parameters(populations, layers), images.astype(np.float32))
-    return calibrated(closed.populations(parameters), images[: FIRST // options.steps], options)
+    few = images[: -(-FIRST // options.steps)]
+    return calibrated(closed.populations(parameters), few, options)
 
 
 def _parameters(
