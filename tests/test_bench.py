@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.accuracy import Results, Setting, Subject, run, settings
 from bench.accuracy_page import page
 from bench.networks import SYNTHETIC, Network
 from snngen.convert import METHODS
-from snngen.data import Samples, load
+from snngen.data import Samples
 from snngen.pipeline import Normalisation
 
 DEMO = Path(__file__).parents[1] / "snngen/demo_data"
@@ -86,17 +85,6 @@ def test_without_data_the_error_of_the_outputs(tmp_path: Path) -> None:
     text = page(results.networks, results.records, ["digits"], ["channel-max"])
     assert "1,000 synthetic images" in text
     assert f"| {100 * coarse['error']:.2f} | {100 * fine['error']:.2f} |" in text
-
-
-def test_a_source_without_training_split_is_halved() -> None:
-    source = str(DEMO / "digits.npz")
-    network = Network(str(DEMO / "digits.onnx"), source, Normalisation(), 98.0, halved=True)
-    every = load(source, (1, 8, 8))
-    test = network.test((1, 8, 8))
-    assert np.array_equal(test.images, every.images[1::2])
-    assert every.labels is not None
-    assert np.array_equal(test.labels, every.labels[1::2])
-    assert np.array_equal(network.training((1, 8, 8), 7), every.images[:14:2])
 
 
 def test_what_cannot_be_converted_is_a_record(subject: Subject, tmp_path: Path) -> None:
