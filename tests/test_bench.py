@@ -17,10 +17,16 @@ from snngen.pipeline import Normalisation
 DEMO = Path(__file__).parents[1] / "snngen/demo_data"
 
 
+@pytest.fixture(autouse=True)
+def models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are found without a folder of given ones."""
+    monkeypatch.setenv("SNNGEN_MODELS", str(DEMO))
+
+
 @pytest.fixture
 def subject() -> Subject:
     """Test images are 100 of the 400."""
-    network = Network(str(DEMO / "digits.onnx"), str(DEMO / "digits.npz"), Normalisation(), 98.0)
+    network = Network("digits.onnx", str(DEMO / "digits.npz"), Normalisation(), 98.0)
     made = Subject("digits", network)
     made.test = few(made.test)
     return made
@@ -76,7 +82,7 @@ def test_page(subject: Subject, tmp_path: Path) -> None:
 
 
 def test_without_data_the_error_of_the_outputs(tmp_path: Path) -> None:
-    network = Network(str(DEMO / "digits.onnx"), SYNTHETIC, Normalisation(), None)
+    network = Network("digits.onnx", SYNTHETIC, Normalisation(), None)
     subject = Subject("digits", network)
     results = Results.read(tmp_path / "accuracy.json")
     wanted = [Setting("digits", "channel-max", "level", n) for n in (3, 255)]
