@@ -15,15 +15,15 @@ JSON file holds already is not measured again.
 from __future__ import annotations
 
 import json
-import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from bench.networks import IMAGENET, TRAINED_HERE, Network
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann, evaluate
-from snngen.pipeline import Normalisation, build, read_model
+from snngen.pipeline import build, read_model
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench/results/ecc.json"
@@ -32,28 +32,13 @@ STEPS = (4, 8, 16, 32, 64, 128, 256)
 MOST_LEVELS = 255  # N = T stops here
 LAMBDA = 1000
 IMAGES = {"if": 500, "level": 2000}
-IMAGENET = Normalisation(255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+TECHNIQUES = {"CN": ("tre", "cmb"), "CN+TRE": ("cmb",), "CN+TRE+CMB": ()}  # what each leaves out
 
 
-@dataclass(frozen=True)
-class Network:
-    """A CIFAR-10 network; `norms`: whether the file holds batch norms, or they were folded."""
-
-    file: str
-    normalisation: Normalisation
-    norms: bool
-
-    @property
-    def techniques(self) -> dict[str, tuple[str, ...]]:
-        """What each column leaves out."""
-        if self.norms:
-            return {"CN": ("tre", "cmb"), "CN+TRE": ("cmb",), "CN+TRE+CMB": ()}
-        return {"CN": ("tre",), "CN+TRE": ()}
-
-
+# whose files hold their batch norms
 NETWORKS = {
-    "ResNet-20": Network("cifar10/akamaster_resnet20_bn.onnx", IMAGENET, True),
-    "eight convolutions": Network("cifar10/vnn22_cifar_base.onnx", IMAGENET, False),
+    "VGG": TRAINED_HERE["vgg"],
+    "ResNet-20": Network("cifar10/akamaster_resnet20_bn.onnx", "cifar10", IMAGENET, 91.73),
 }
 HEADER = f"""# Explicit current control
 
@@ -66,7 +51,7 @@ below the CNN's on the same images in the last column. `level` at 256 has {MOST_
 def main() -> None:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in sys.argv[1:] or NETWORKS:
-        for techniques, without in reversed(NETWORKS[name].techniques.items()):
+        for techniques, without in reversed(TECHNIQUES.items()):
             for label, options in runs().items():
                 key = f"{name}, {techniques}, {label}"
                 if key not in known:
@@ -80,17 +65,16 @@ def main() -> None:
 def runs() -> dict[str, Options]:
     """One conversion for all T of `if` neurons, one for every N of level neurons."""
     levels = {f"level {n}": Options("ecc", "level", levels=min(n, MOST_LEVELS)) for n in STEPS}
-    return {**levels, "if": Options("ecc", timesteps=max(STEPS))}
+    return {**levels, "if": Options("ecc", "if", timesteps=max(STEPS))}
 
 
 def measure(network: Network, options: Options) -> dict[str, object]:
     """Accuracies in %: of the CNN, and of the spiking network after each of its timesteps."""
-    file = Path(os.environ["SNNGEN_MODELS"]) / network.file
-    graph = read_model(file)
+    graph = read_model(network.path)
     preprocess = network.normalisation.preprocess(graph.input.shape[0])
     training = load("cifar10", graph.input.shape, split="train", limit=LAMBDA)
     test = load("cifar10", graph.input.shape, limit=IMAGES[options.neuron])
-    converted = read_model(file, keep_epsilon=False) if "cmb" in options.without else graph
+    converted = read_model(network.path, keep_epsilon=False) if "cmb" in options.without else graph
     net = build(Ann(converted, preprocess), training.images, options)
     found = evaluate(net, test.images, test.labels, ann=Ann(graph, preprocess))
     assert found.correct is not None and found.ann_correct is not None
@@ -105,10 +89,10 @@ def measure(network: Network, options: Options) -> dict[str, object]:
 
 def table(known: dict[str, dict]) -> str:
     lines = [HEADER]
-    for name, network in NETWORKS.items():
+    for name in NETWORKS:
         for neuron in ("if", "level"):
             rows = {}
-            for techniques in network.techniques:
+            for techniques in TECHNIQUES:
                 keys = [f"{name}, {techniques}, {k}" for k in runs() if k.startswith(neuron)]
                 found = [known[k] for k in keys if k in known]
                 if len(found) == len(keys):
