@@ -35,6 +35,7 @@ bench: $(READY)
 
 bench-accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy
+	$(BIN)/python -m bench.ecc
 
 bench-lossless: $(READY)
 	$(BIN)/python -m bench.lossless
