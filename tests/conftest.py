@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.onnx_import import build
+
 Require = Callable[[str], None]
 
 
@@ -31,6 +33,11 @@ def _folder(variable: str, what: str) -> Path:
     if not folder.is_dir():
         missing(f"{variable} names {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    build.draw_anew()
 
 
 @pytest.fixture(scope="session")

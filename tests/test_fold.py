@@ -26,8 +26,8 @@ from snngen.graph import (
     shapes,
 )
 from snngen.ops import Conv, Linear, MaxPool, Select, Shape, SumPool, Window
+from tests.onnx_import.build import rng
 
-rng = np.random.default_rng(8)
 IMAGE = (2, 6, 6)
 
 

@@ -15,6 +15,14 @@ from snngen.graph import Graph, forward
 from snngen.onnx_import import import_model
 
 rng = np.random.default_rng(20)
+_FIRST = rng.bit_generator.state
+
+
+def draw_anew() -> None:
+    """Set `rng` back to its first draw, as tests/conftest.py does before each test: what a test
+    draws depends neither on the tests before it nor on how they are spread over processes.
+    """
+    rng.bit_generator.state = _FIRST
 
 
 def weights(*shape: int) -> np.ndarray:

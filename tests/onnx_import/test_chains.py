@@ -14,11 +14,10 @@ from snngen.fold import fold
 from snngen.graph import Affine, Graph, Staircase, forward
 from snngen.onnx_import import import_model, load
 from snngen.ops import Conv, Linear
-from tests.onnx_import.build import model, refused, weights
+from tests.onnx_import.build import model, refused, rng, weights
 from tests.onnx_import.reference import mismatches
 
 node = helper.make_node
-rng = np.random.default_rng(4)
 
 
 def number(value: float) -> np.ndarray:

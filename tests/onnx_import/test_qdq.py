@@ -14,11 +14,10 @@ from snngen.graph import Graph, Staircase
 from snngen.onnx_import import import_model
 from snngen.ops import Conv, Linear, MaxPool, SumPool
 from tests.conftest import Require
-from tests.onnx_import.build import model, refused, weights
+from tests.onnx_import.build import model, refused, rng, weights
 from tests.onnx_import.reference import mismatches
 
 node = helper.make_node
-rng = np.random.default_rng(11)
 
 
 def activation(
