@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED, Interval, MaxPool, Op
+from snngen.ops.window import Array
 from snngen.parallel import ordered_map
 from snngen.spiking import INPUT
 
@@ -122,12 +124,10 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
         if isinstance(layer.neuron, Accumulate):
             outputs = sent.reshape(*sent.shape[:2], -1).swapaxes(0, 1).astype(np.int64)
         else:
-            repeats = net.timesteps // len(sent)
-            counts[layer.name] = repeats * _sum_over_time(sent)
+            total = partial(_sum_over_time, timesteps=net.timesteps, bounds=layer.output)
+            counts[layer.name] = total(sent)
             signed = layer.output.min < 0
-            spikes[layer.name] = (
-                repeats * _sum_over_time(np.abs(sent)) if signed else counts[layer.name]
-            )
+            spikes[layer.name] = total(np.abs(sent)) if signed else counts[layer.name]
         if trace:
             traces[layer.name] = LayerTrace(
                 _as_trace(sent, net.timesteps),
@@ -140,9 +140,12 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
     return Simulation(outputs, counts, spikes, traces if trace else None)
 
 
-def _sum_over_time(values: Values) -> NDArray[np.int64]:
-    total: NDArray[np.int64] = values.sum(0, dtype=np.float64).astype(np.int64)
-    return total
+def _sum_over_time(values: Values, timesteps: int, bounds: Interval) -> NDArray[np.int64]:
+    """What `values` (T or 1, batch, C, H, W), each within `bounds`, come to in all timesteps."""
+    largest = timesteps * max(abs(bounds.min), abs(bounds.max))
+    exact = values.dtype if largest <= LARGEST_EXACT_FLOAT32 else np.float64
+    total: NDArray[np.int64] = values.sum(0, dtype=exact).astype(np.int64)
+    return timesteps // len(values) * total
 
 
 def _as_trace(values: Values, timesteps: int) -> NDArray[np.int64]:
@@ -172,10 +175,7 @@ def _layer(
         case None:
             return current, None
         case Level(thresholds, lowest):
-            sent = np.full_like(current, lowest)
-            for threshold in thresholds.T.astype(dtype):
-                sent += current >= threshold[:, None, None]
-            return sent, current
+            return _level(current, thresholds, lowest), current
         case Accumulate():
             v = np.cumsum(_over_time(current, net.timesteps), 0, dtype=dtype)
             return v, v
@@ -183,28 +183,49 @@ def _layer(
             return _fire(neuron, current, net.timesteps, trace)
 
 
+def _level(current: Values, thresholds: Array, lowest: int) -> Values:
+    """`lowest` + how many of its channel's `thresholds` (C, N) each of `current` has reached."""
+    channels, count = thresholds.shape
+    reached = np.zeros(current.shape, np.min_scalar_type(count))
+    above = np.empty(current.shape, bool)
+    for threshold in thresholds.T.astype(current.dtype):
+        np.greater_equal(current, threshold.reshape(channels, 1, 1), out=above)
+        reached += above.view(np.uint8)
+    return np.add(reached, lowest, dtype=current.dtype)
+
+
 def _fire(neuron: IF, current: Values, timesteps: int, trace: bool) -> tuple[Values, Values | None]:
     """Integrate and fire over `current` (T or 1, batch, C, H, W)."""
-    dtype = current.dtype
-    theta = neuron.threshold[:, None, None].astype(dtype)
-    v = np.empty(current.shape[1:], dtype)
-    v[:] = neuron.v_init[:, None, None]
-    sent = np.empty((timesteps, *v.shape), dtype)
+    dtype, shape = current.dtype, current.shape[1:]
+
+    def per_neuron(values: Array) -> Values:
+        """One value per channel (C,) as (C, H, W), which no loop over channels slows down."""
+        spread: Values = np.empty(shape[1:], dtype)
+        spread[:] = values[:, None, None]
+        return spread
+
+    theta = per_neuron(neuron.threshold)
+    v_min = None if neuron.v_min is None else per_neuron(neuron.v_min)
+    v = np.empty(shape, dtype)
+    v[:] = per_neuron(neuron.v_init)
+    sent = np.empty((timesteps, *shape), dtype)
     held = np.empty_like(sent) if trace else None
-    plain = neuron.max_spikes == 1 and not neuron.signed and neuron.reset == "subtract"
-    balance = np.zeros_like(v)
-    scratch = np.empty_like(v)
+    balance, scratch = np.zeros_like(v), np.empty_like(v)
+    fires, takes_back = np.empty(shape, bool), np.empty(shape, bool)
     for t in range(timesteps):
         v += current[t % len(current)]
-        if neuron.v_min is not None:
-            np.maximum(v, neuron.v_min[:, None, None].astype(dtype), out=v)
+        if v_min is not None:
+            np.maximum(v, v_min, out=v)
         s = sent[t]
-        np.greater_equal(v, theta, out=s, casting="unsafe")
-        if not plain:
+        np.greater_equal(v, theta, out=fires)
+        np.copyto(s, fires)
+        if neuron.max_spikes > 1:
             s *= np.minimum(np.floor_divide(v, theta), dtype.type(neuron.max_spikes))
-            if neuron.signed:
-                s -= (v < 0) & (balance > 0)
-                balance += s
+        if neuron.signed:
+            np.less(v, 0, out=takes_back)
+            takes_back &= balance > 0
+            s -= takes_back
+            balance += s
         if neuron.reset == "subtract":
             v -= np.multiply(s, theta, out=scratch)
         else:
