@@ -9,7 +9,7 @@ import pytest
 
 from snngen.convert import Options, convert, populations
 from snngen.convert.calibrated import calibrated
-from snngen.convert.refined import BATCH, _ClosedForm, _Key, _parameters
+from snngen.convert.refined import BATCH, OWN, _ClosedForm, _Key, _parameters
 from snngen.graph import Relu, forward
 from snngen.ops import Scale
 from snngen.parallel import alone
@@ -38,7 +38,8 @@ def loss(net: _ClosedForm, parameters, images: np.ndarray, wanted: np.ndarray) -
     for p in net.populations(parameters):
         z = sum(s.op.forward(values[s.source]) for s in p.synapses) + p.bias[:, None, None]
         values[p.name] = z if p.activation is None else p.activation.forward(z)
-    return float(np.square(values[p.name] - wanted).mean())
+    scale = OWN * wanted.var((1, 2, 3)) + (1 - OWN) * wanted.var()
+    return float((np.square(values[p.name] - wanted).mean((1, 2, 3)) / scale).sum())
 
 
 def test_gradients_are_those_of_the_loss() -> None:
@@ -58,7 +59,7 @@ def test_gradients_are_those_of_the_loss() -> None:
     hidden, output = parts[0].name, parts[-1].name
     parameters[_Key(hidden, "bias")][0] = 100.0  # far above its threshold, whatever it reads
     wanted = net._cnn(images)
-    found = net._gradient(parameters, images, 1.0)
+    found = net._gradient(parameters, images, float(wanted.var()))
     for key, at in (
         (_Key(output, "bias"), 1),
         (_Key(output, 0), (1, 0, 0, 0)),

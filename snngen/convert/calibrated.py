@@ -3,16 +3,20 @@
 No retraining and no labels. In the order of layers, with everything before already decided and its
 real spikes propagated, for the CNN's activations a = min(max(z, 0), maximum) of the same images:
 
-    b[c]      += mean(z[c] - mean_t I[c](t))                    what earlier layers lost on average
+    b[c]      += argmin over d of mean((a[c] - A(d + mean_t I[c](t)))^2)   what was lost earlier
     theta[c]   = argmin over GRID of mean((a[c] - sent[c])^2)   sent = theta / T * spikes, or
                                                                 theta / N * level
     b[c]      += mean(a[c] - sent[c])                           what this layer loses on average
 
-The means are over images and positions; the first and third line are the bias correction of Li et
-al. 2021 (A Free Lunch From ANN), taken on actual spikes. IF neurons are signed, except where their
-current is the same at every timestep: a neuron that has fired too early takes the spike back, so
-that its count follows what it has integrated in all and not the order in which it came. That is
-nearly all of what a deep network otherwise loses at low T (docs/decisions/0017-calibration.md).
+The means are over images and positions, A is the activation. The first and third line are the bias
+correction of Li et al. 2021 (A Free Lunch From ANN), taken on actual spikes; but where they match
+the means of z, the first line counts only what the activation lets pass: most z of a sparse neuron
+lie far below 0, where an error costs nothing. A layer without activation gets mean(z[c] - I[c]).
+
+IF neurons are signed, except where their current is the same at every timestep: a neuron that has
+fired too early takes the spike back, so that its count follows what it has integrated in all and
+not the order in which it came. That is nearly all of what a deep network otherwise loses at low T
+(docs/decisions/0017-calibration.md).
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from snngen.spiking import Floats, SpikingLayer
 Activations = NDArray[np.float32]  # (batch, C, H, W)
 
 GRID = np.linspace(0.2, 1.1, 13)  # candidate thresholds, as fractions of the largest activation
+NEWTON = 3  # steps
 
 
 def calibrated(
@@ -47,28 +52,53 @@ def calibrated(
             cnn.send(p.name, wanted, wiring_amplitude(p.synapses, cnn.amplitude))
             amplitude = wiring_amplitude(p.synapses, motion.amplitude)
         else:
-            current, bias = _centred(current, wanted[0], bias)
-            if p.activation is not None:
+            if p.activation is None:
+                current, bias = _shifted(current, _lacking(current, wanted[0]), bias)
+            else:
                 wanted = p.activation.forward(wanted[0])[None]
+                missing = _missing(current, wanted[0], p.activation)
+                current, bias = _shifted(current, missing, bias)
                 thresholds = _candidates(p.activation, wanted[0])
                 neuron, amplitude, shift = _fitted(current, wanted[0], thresholds, options)
-                current, bias = current + _spread(shift), bias + shift
+                current, bias = _shifted(current, shift, bias)
                 current = fire(neuron, current, options.steps)
             cnn.send(p.name, wanted, np.ones(p.shape[0]))
         motion.send(p.name, current, amplitude)
         layers.append(SpikingLayer(p.name, p.shape, p.synapses, bias, neuron, amplitude))
     last = populations[-1]
     wanted = cnn.current(last.synapses, last.bias)
-    _, bias = _centred(motion.current(last.synapses, last.bias), wanted[0], last.bias)
+    current = motion.current(last.synapses, last.bias)
+    _, bias = _shifted(current, _lacking(current, wanted[0]), last.bias)
     one = np.ones(last.shape[0])
     layers.append(SpikingLayer(last.name, last.shape, last.synapses, bias, Accumulate(), one))
     return Converted(tuple(layers))
 
 
-def _centred(current: Values, wanted: Activations, bias: Floats | None) -> tuple[Values, Floats]:
-    """`current` and `bias` shifted so that each channel has the mean that is `wanted`."""
-    shift = _channel_mean(wanted - current.mean(0))
+def _shifted(current: Values, shift: Floats, bias: Floats | None) -> tuple[Values, Floats]:
     return current + _spread(shift), shift if bias is None else bias + shift
+
+
+def _lacking(current: Values, wanted: Activations) -> Floats:
+    """What `current` is short of `wanted`, on average: (C,)."""
+    return _channel_mean(wanted - current.mean(0))
+
+
+def _missing(current: Values, wanted: Activations, activation: Relu | Staircase) -> Floats:
+    """What must be added to `current` (C,) for its `activation` to be as `wanted`: Newton's steps
+    towards the least square error, whose second derivative is the share of positions at which the
+    activation follows its input.
+    """
+    mean, shift = current.mean(0), np.zeros(current.shape[2])
+    if isinstance(activation, Relu):
+        largest = np.broadcast_to(activation.maximum, len(shift))
+    else:
+        largest = activation.step * activation.thresholds.shape[1]
+    for _ in range(NEWTON):
+        z = mean + _spread(shift)
+        follows = _channel_mean((z > 0) & (z < _spread(largest)))
+        error = _channel_mean(wanted - activation.forward(z))
+        shift += np.divide(error, follows, out=np.zeros_like(shift), where=follows > 0)
+    return shift
 
 
 def _candidates(activation: Relu | Staircase, wanted: Activations) -> list[Floats]:

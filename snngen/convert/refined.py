@@ -7,13 +7,15 @@ either:
     sent = theta / L * clip(floor(z * L / theta + 1/2), 0, L)
 
 whose derivative by z is 1 where 0 <= z <= theta, else 0, and whose derivative by log theta is that
-of the rounding error alone between them (Esser et al. 2020, equation 3). Adam descends
+of the rounding error alone between them (Esser et al. 2020, equation 3). Adam descends, for outputs
+o of each image,
 
-    mean((outputs - y)^2) / var(y)
+    mean((o - y)^2) / (OWN var(y of this image) + (1 - OWN) var(y of all images))
 
-in steps that shrink as a cosine, PASSES times over the images; a weight's step is relative to the
-size of its layer's weights. Rounding errors do not merely cancel on average afterwards, as the
-means that `calibrated` corrects: the weights come to read activations that are rounded
+so that an image of which the CNN is unsure, whose outputs differ little, counts as much as others.
+Steps shrink as a cosine, PASSES times over the images; a weight's is relative to the size of its
+layer's weights. Rounding errors do not merely cancel on average afterwards, as the means that
+`calibrated` corrects: the weights come to read activations that are rounded
 (docs/decisions/0018-refinement.md). IF neurons are then started from the closed form and centred
 on it.
 """
@@ -43,6 +45,7 @@ PASSES = 12
 BLEND = 0.5  # most of another image that is mixed into every second one
 BATCH, SHARE = 16, 8  # images in a step, and those that one core takes of them
 FIRST = 256  # images that `calibrated` starts from
+OWN = 0.9  # of what outputs are measured by: how far apart those of the same image are
 WEIGHT_STEP, BIAS_STEP, THRESHOLD_STEP = 3e-3, 2e-3, 5e-3
 
 
@@ -116,7 +119,7 @@ class _ClosedForm:
 
     def descend(self, parameters: Parameters, images: Batch) -> Parameters:
         """`parameters` after all steps."""
-        scale = float(np.concatenate(list(ordered_map(self._cnn, _shares(images)))).var()) or 1.0
+        variance = float(np.concatenate(list(ordered_map(self._cnn, _shares(images)))).var()) or 1.0
         rates = {key: self._rate(key, value, parameters) for key, value in parameters.items()}
         first = {key: np.zeros_like(value) for key, value in parameters.items()}
         second = {key: np.zeros_like(value) for key, value in parameters.items()}
@@ -131,7 +134,7 @@ class _ClosedForm:
             share = rng.uniform(0, BLEND, (len(chosen), 1, 1, 1)).astype(np.float32)
             share[::2] = 0  # the rest is as it will be
             blended = images[chosen] + share * (images[other] - images[chosen])
-            gradient = self._gradient(parameters, blended, scale)
+            gradient = self._gradient(parameters, blended, variance)
             progress = (1 + np.cos(np.pi * step / len(batches))) / 2
             unbiased = progress * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
             for key, g in gradient.items():
@@ -158,20 +161,18 @@ class _ClosedForm:
             values[p.name] = z if p.activation is None else p.activation.forward(z)
         return values[self._populations[-1].name]
 
-    def _gradient(self, parameters: Parameters, images: Batch, scale: float) -> Parameters:
+    def _gradient(self, parameters: Parameters, images: Batch, variance: float) -> Parameters:
         """Of the loss on a batch. Shares are added in their order, whatever core has which."""
         populations = self.populations(parameters)
 
-        count = len(images) * int(np.prod(populations[-1].shape))
-
         def of_share(share: Batch) -> Parameters:
-            return self._backward(populations, share, 2 / (count * scale))
+            return self._backward(populations, share, variance)
 
         first, *others = ordered_map(of_share, _shares(images))
         return {key: sum((g[key] for g in others), start=first[key]) for key in first}
 
     def _backward(
-        self, populations: tuple[Population, ...], images: Batch, factor: float
+        self, populations: tuple[Population, ...], images: Batch, variance: float
     ) -> Parameters:
         values, currents = {INPUT: images}, {}
         for p in populations:
@@ -180,7 +181,7 @@ class _ClosedForm:
             if isinstance(p.activation, Staircase):
                 currents[p.name], values[p.name] = z, self._sent(z, p.activation)
         output = populations[-1].name
-        arriving = {output: (values[output] - self._cnn(images)) * np.float32(factor)}
+        arriving = {output: _slope(values[output], self._cnn(images), variance)}
         found: Parameters = {}
         for p in reversed(populations):
             gradient = arriving.pop(p.name)
@@ -248,6 +249,13 @@ class _ClosedForm:
             weight = (np.rint(_rows(op) / unit[:, None]) * unit[:, None]).reshape(op.weight.shape)
             made[k] = replace(op, weight=weight).scale_inputs(1 / sources[k])
         return made
+
+
+def _slope(outputs: Batch, wanted: Batch, variance: float) -> Batch:
+    """Of the loss of each image, by its outputs."""
+    scale = OWN * wanted.var((1, 2, 3), keepdims=True) + (1 - OWN) * variance
+    slope: Batch = (outputs - wanted) * (2 / (scale * wanted[0].size))
+    return slope
 
 
 def _current(p: Population, values: dict[str, Batch]) -> Batch:
