@@ -16,6 +16,7 @@ from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.simulate import Simulation, simulate
 from snngen.targets import TARGETS
+from snngen.targets.c.boards.engine import BoardEngine
 from snngen.targets.c.engine import Engine, Run
 
 BATCH = 256
@@ -49,9 +50,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """`difference` is None where all is equal. On `images` images all outputs at every timestep and
-    all spike counts were compared, on the first `traced_images` every output and membrane:
-    `values` numbers altogether. `selftest` is what the emitted self-test returned: 0 if it passed.
+    """`target` also names the board where there was one. `difference` is None where all is equal.
+    On `images` images all outputs at every timestep and all spike counts were compared, on the
+    first `traced_images` every output and membrane: `values` numbers altogether. `selftest` is what
+    the emitted self-test returned: 0 if it passed.
     """
 
     target: str
@@ -83,11 +85,14 @@ def verify(
     target: str = "c",
     files: Mapping[str, bytes] | None = None,
     full_trace_images: int = 8,
+    on: str | None = None,
 ) -> VerifyResult:
     """Compare a target with the network on `images` (n, C, H, W).
 
     `files` are emitted files as they are now, edits included; without them fresh ones are emitted.
-    DataError where images do not fit, ToolError where the files cannot be compiled or crash.
+    `on` names one of BOARDS, whose emulator runs them, every image with its full trace; by default
+    this machine does. DataError where images do not fit, ConversionError where the board is unknown
+    or too small, ToolError where the files cannot be compiled or crash.
     """
     if target not in TARGETS:
         rule = f"must be one of {', '.join(TARGETS)}"
@@ -96,8 +101,8 @@ def verify(
         rule = f"must be bytes of shape (n, {', '.join(map(str, net.input.shape))})"
         raise DataError(Problem("the images", rule, f"{images.dtype} {images.shape}"))
     given = TARGETS[target].emit(net) if files is None else files
-    with Engine(net, given) as engine:
-        traced = min(full_trace_images, len(images))
+    with Engine(net, given) if on is None else BoardEngine(net, given, on) as engine:
+        traced = min(full_trace_images, len(images)) if on is None else len(images)
         difference, values = None, 0
         for begin, end in _spans(traced, len(images)):
             part = images[begin:end]
@@ -105,7 +110,8 @@ def verify(
             values += len(part) * _numbers(net, trace=begin < traced)
             if difference is not None:
                 break
-        return VerifyResult(target, len(images), traced, values, difference, engine.selftest())
+        named = target if on is None else f"{target} on {on}"
+        return VerifyResult(named, len(images), traced, values, difference, engine.selftest())
 
 
 def _spans(traced: int, total: int) -> Iterator[tuple[int, int]]:
@@ -125,7 +131,12 @@ def _numbers(net: FixedNet, *, trace: bool) -> int:
 
 
 def _compare(
-    net: FixedNet, engine: Engine, images: NDArray[np.uint8], first: int, *, trace: bool
+    net: FixedNet,
+    engine: Engine | BoardEngine,
+    images: NDArray[np.uint8],
+    first: int,
+    *,
+    trace: bool,
 ) -> Difference | None:
     expected = simulate(net, images, trace=trace)
     got = engine.run(images, trace=trace)

@@ -21,7 +21,12 @@
 extern "C" {
 #endif
 
-#define SNN_ARENA_ALIGNMENT 4
+/* That of int32_t on the platform: 4 on most, 1 on AVR. */
+struct snn_alignment {
+    char before;
+    int32_t value;
+};
+#define SNN_ARENA_ALIGNMENT offsetof(struct snn_alignment, value)
 
 /* What a call returns that did not succeed; all are negative. */
 enum {

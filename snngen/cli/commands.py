@@ -37,11 +37,14 @@ from snngen.files import write_tree
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
 from snngen.targets import TARGETS
+from snngen.targets.c.boards import BOARDS, board_named
+from snngen.targets.c.boards.cost import measure
 from snngen.targets.c.budget import Budget
 from snngen.verify import verify as verify_target
 
 LOSS_IMAGES = 64  # of the calibration images that tell whether a network is worth emitting
 DIAGNOSED_IMAGES = 256
+COST_IMAGES = 10
 FAILED = 1  # the exit code where snngen worked, and the answer is no
 
 app = typer.Typer(
@@ -58,6 +61,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Limit = Annotated[int | None, typer.Option(help="use so many images, evenly spread")]
 MaxRam = Annotated[str | None, typer.Option(help="fail beyond so much RAM, for example 32k")]
 MaxFlash = Annotated[str | None, typer.Option(help="fail beyond so much flash")]
+On = Annotated[
+    str | None, typer.Option("--on", help=f"the emulated board to run on: {', '.join(BOARDS)}")
+]
 Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
 Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
 
@@ -176,13 +182,14 @@ def verify(
     out: Annotated[
         Path | None, typer.Option("--out", help="verify the files emitted here, edits included")
     ] = None,
+    on: On = None,
 ) -> None:
     """Compile what a target emits, run it beside the network, and compare every bit."""
     chosen = _target(target)
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
     shown = verification_images(images, limit, net.input.shape, conversion.fitting)
-    result = verify_target(net, shown, target=chosen, files=files)
+    result = verify_target(net, shown, target=chosen, files=files, on=on)
     say(summaries.network_line(net), str(result))
     if not result.is_equal:
         raise typer.Exit(FAILED)
@@ -219,6 +226,27 @@ def evaluate(
         warn_of_loss(found.agreement[-1] / found.images, found.likeness, obtained.options)
     warn_of_chance(found, int(np.prod(net.layers[-1].shape)))
     _enforce(budget, limits)
+
+
+@app.command()
+@shared
+def cost(
+    model: Network,
+    conversion: Conversion,
+    on: Annotated[str, typer.Option("--on", help=f"the board: {', '.join(BOARDS)}")],
+    data: Annotated[
+        str | None, typer.Option(help="images to run; synthetic ones by default")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help=f"use so many images, evenly spread; default {COST_IMAGES}")
+    ] = COST_IMAGES,
+) -> None:
+    """Count instructions and bytes on an emulated board."""
+    board_named(on)
+    net = obtain(model, conversion, evaluated_on=data).net
+    shown = verification_images(data, limit, net.input.shape, conversion.fitting)
+    found = measure(net, on, shown)
+    say(summaries.network_line(net), *summaries.cost_lines(found))
 
 
 app.command()(tune)

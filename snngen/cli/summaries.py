@@ -16,6 +16,7 @@ from snngen.evaluate import Evaluation
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
 from snngen.ops import Shape
+from snngen.targets.c.boards.cost import Cost
 from snngen.targets.c.budget import Budget
 
 SHORT_DIGEST = 12
@@ -104,6 +105,24 @@ def budget_table(budget: Budget) -> list[str]:
     ]
     headers = ("bytes", "constants", "values", "state", "scratch", "runs")
     return table(headers, rows)
+
+
+def cost_lines(cost: Cost) -> list[str]:
+    """What a board was seen to need, beside the budget."""
+    counts, footprint, budget = cost.counts, cost.footprint, cost.budget
+    descriptors, code = budget.descriptor_bytes_estimate, budget.code_bytes_estimate
+    rows = [
+        ("constants and descriptors", footprint.constants, budget.const_bytes + descriptors),
+        ("code", footprint.code, code),
+        ("arena", footprint.arena, budget.arena_bytes),
+        ("stack", cost.stack_bytes, budget.stack_bytes_estimate),
+    ]
+    return [
+        f"board {cost.board}: {cost.unit} per image, on {len(counts):,} images",
+        f"best {counts.min():,}, mean {round(counts.mean()):,}, worst {counts.max():,}",
+        "",
+        *table(("bytes", "measured", "predicted"), rows),
+    ]
 
 
 def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[str]:
