@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from snngen.cli.commands import app
 from snngen.cli.options import Conversion
+from snngen.targets.c.boards import PACKAGES
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")])
@@ -64,6 +65,9 @@ def test_commands_of_a_page(page: Path, checkout: Path, require, request) -> Non
     require("cc")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for needs, content in blocks(page):
+        if needs == "boards":
+            for tool in PACKAGES:
+                require(tool)
         if needs == "mnist":
             if "SNNGEN_DATA" not in os.environ and "CI" not in os.environ:
                 continue

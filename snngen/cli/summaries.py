@@ -121,7 +121,7 @@ def cost_lines(cost: Cost) -> list[str]:
         f"board {cost.board}: {cost.unit} per image, on {len(counts):,} images",
         f"best {counts.min():,}, mean {round(counts.mean()):,}, worst {counts.max():,}",
         "",
-        *table(("bytes", "measured", "predicted"), rows),
+        *table(("bytes", "at -O2", "predicted, code for -Os"), rows),
     ]
 
 
