@@ -137,4 +137,4 @@ def rounded() -> dict[str, list[Part]]:
 @pytest.mark.parametrize("name", rounded())
 def test_what_no_common_unit_holds_is_rounded(name: str) -> None:
     found = counts(rounded()[name])
-    assert 0 < found.levels_differ < 0.2 * found.levels
+    assert 0 < found.levels_differ < 0.1 * found.levels
