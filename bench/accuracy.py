@@ -144,7 +144,7 @@ class Subject:
         images = self.test.images
         sums = simulate(net, images).outputs[:, -1]
         wanted = self.ann.outputs(images)
-        off = sums * (net.output_scale / net.timesteps) - wanted
+        off = sums * net.output_scale - wanted
         return round(float(np.sqrt(np.square(off).mean() / np.square(wanted).mean())), 5)
 
 

@@ -21,13 +21,15 @@ SYNTHETIC_COUNT = 1000
 class Network:
     """`file` below $SNNGEN_MODELS, or below the checkout where it begins with examples/; `data` a
     source of samples, SYNTHETIC where there is none; `published` its top-1 in % on the whole test
-    set, as its makers or an independent run have it.
+    set, as its makers or an independent run have it. `picture` is the shape of its synthetic
+    images, where the network reads them as a vector.
     """
 
     file: str
     data: str
     normalisation: Normalisation
     published: float | None
+    picture: Shape | None = None
 
     @property
     def path(self) -> Path:
@@ -37,14 +39,17 @@ class Network:
     def training(self, shape: Shape, count: int) -> Bytes:
         """`count` images to calibrate on."""
         if self.data == SYNTHETIC:
-            return synthetic(shape, count, seed=0)
+            return self._synthetic(shape, count, seed=0)
         return load(self.data, shape, split="train", limit=count).images
 
     def test(self, shape: Shape) -> Samples:
         """The whole test set; its labels are None for synthetic images."""
         if self.data == SYNTHETIC:
-            return Samples(synthetic(shape, SYNTHETIC_COUNT, seed=1), None, SYNTHETIC)
+            return Samples(self._synthetic(shape, SYNTHETIC_COUNT, seed=1), None, SYNTHETIC)
         return load(self.data, shape)
+
+    def _synthetic(self, shape: Shape, count: int, seed: int) -> Bytes:
+        return synthetic(self.picture or shape, count, seed).reshape(count, *shape)
 
 
 BYTES = Normalisation(1.0)
@@ -88,5 +93,14 @@ TRAINED_HERE = {
     "densenet": Network("examples/cifar10/densenet.onnx", "cifar10", CIFAR, 86.07),
     "vgg": Network("examples/cifar10/vgg.onnx", "cifar10", CIFAR, 85.98),
 }
-WITHOUT_DATA = {"ad01": Network("mlperf_tiny/ad01.onnx", SYNTHETIC, UNIT, None)}
+# the autoencoder reads five frames of 128 log-mel energies, in dB; the bytes stand for -85 to 15
+WITHOUT_DATA = {
+    "ad01": Network(
+        "mlperf_tiny/ad01.onnx",
+        SYNTHETIC,
+        Normalisation(255.0, (0.85,), (0.01,)),
+        None,
+        picture=(1, 5, 128),
+    )
+}
 NETWORKS = MNIST | CIFAR10 | KEYWORDS | TRAINED_HERE | WITHOUT_DATA
