@@ -232,6 +232,8 @@ class _Drawing:
             low = max(current.min // 4, -(2**31))
             thresholds = self.rng.integers(low, top // 2 + 2, (channels, count))
             lowest = self.draw(st.sampled_from([0, 0, -1, -count, -128, 3]))
+            if self.draw(st.booleans()):
+                thresholds = evenly(thresholds, count)
             return Level(np.sort(thresholds, axis=1), lowest)
         most = max(1, int(top * self.draw(st.sampled_from([0.02, 0.2, 1.0]))))
         threshold = self.rng.integers(1, most + 1, channels)
@@ -355,25 +357,30 @@ def spiking_showcase(layout: Layout = "CHW") -> FixedNet:
     return builder.finish("spiking showcase")
 
 
+def evenly(thresholds: np.ndarray, count: int) -> np.ndarray:
+    """`count` thresholds for each channel within the range of those given, (C, count)."""
+    least, most = thresholds.min(1, keepdims=True), thresholds.max(1, keepdims=True)
+    return least + (most - least) * np.arange(count) // max(count - 1, 1)
+
+
 def level_showcase(layout: Layout = "HWC") -> FixedNet:
-    """Level neurons, one layer with signs, over grouped, strided convolutions, pools and a
-    concatenation.
+    """Level neurons over grouped, strided convolutions, pools and a concatenation: evenly spaced in
+    one layer, at random and with signs in the other.
     """
     rng = np.random.default_rng(11)
     table = rng.integers(-40, 60, (3, 256)).astype(np.int16)
     given = FixedInput((3, 7, 5), layout, table, np.ones(3), np.zeros(3))
     builder = Builder(given, 1)
 
-    def levels(sources: list[Source], bias: np.ndarray, count: int, lowest: int = 0) -> Level:
+    def levels(sources: list[Source], bias: np.ndarray, count: int) -> np.ndarray:
         most = builder.current(sources, bias).hi // 3
-        thresholds = rng.integers(-most // 2, most, (count, len(most))).T
-        return Level(np.sort(thresholds, axis=1), lowest)
+        return np.sort(rng.integers(-most // 2, most, (count, len(most))).T, axis=1)
 
     sources: list[Source] = [
         (INPUT, Conv(rng.integers(-9, 20, (6, 1, 3, 2)), Window((3, 2), (1, 1), (1, 0, 0, 1)), 3))
     ]
     bias = rng.integers(-50, 50, 6)
-    builder.add("grouped", sources, bias, levels(sources, bias, 4))
+    builder.add("grouped", sources, bias, Level(evenly(levels(sources, bias, 4), 4)))
     builder.add("pool", [("grouped", MaxPool(Window((2, 2), (1, 2), (1, 0, 0, 0))))])
     builder.add("sums", [("grouped", SumPool(Window((2, 2), (1, 2), (1, 0, 0, 0)), 4))])
     absent = np.full(6, -1)
@@ -388,7 +395,7 @@ def level_showcase(layout: Layout = "HWC") -> FixedNet:
     )
     sources = [("concat", Linear(rng.integers(-20, 30, (10, 12, 6, 2))))]
     bias = rng.integers(-50, 50, 10)
-    builder.add("dense", sources, bias, levels(sources, bias, 15, -7))
+    builder.add("dense", sources, bias, Level(levels(sources, bias, 15), -7))
     builder.add(
         "output", [("dense", Linear(rng.integers(-40, 40, (4, 10, 1, 1))))], None, Accumulate()
     )

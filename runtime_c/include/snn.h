@@ -42,7 +42,7 @@ enum {
 typedef struct snn_step {
     uint16_t layer;           /* in the order of snngen.json */
     uint16_t timestep;
-    uint16_t count;
+    uint32_t count;
     uint32_t neuron;
     const int32_t *outputs;   /* what each neuron sends: spikes, a count, or a current */
     const int32_t *membranes; /* the membrane after the reset, a level neuron's sum; may be NULL */

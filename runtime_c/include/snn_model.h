@@ -2,7 +2,7 @@
  *
  * Values are stored channel innermost: a *row* is the channels of one position, a *plane* is the
  * rows of all positions, and a layer that is evaluated for all timesteps at once keeps one plane for
- * each of them.
+ * each of them. A *line* is the rows of one y, in scratch: 32-bit integers, [x][channel].
  *
  *            plane t                      row of position (y, x)
  *     +-------------------+               +----+----+----+-- --+------+
@@ -52,15 +52,23 @@ typedef struct snn_window {
 
 struct snn_synapse;
 
-/* Adds to `current` (one row of the layer) what position (y, x) receives from `plane`. */
-typedef void snn_synapse_fn(int32_t *current, const struct snn_synapse *synapse,
-                            const unsigned char *plane, uint16_t y, uint16_t x);
+/* Adds to `line` number y of the layer what it receives from `source`: a plane of the synapse's
+ * source, or what `prepare` made of it. */
+typedef void snn_synapse_fn(int32_t *line, const struct snn_synapse *synapse,
+                            const unsigned char *source, uint16_t y);
+
+/* Makes in `prepared` what line y needs of `plane`; called for y = 0, 1, 2, ... */
+typedef void snn_prepare_fn(const struct snn_synapse *synapse, unsigned char *prepared,
+                            const unsigned char *plane, uint16_t y);
 
 typedef struct snn_synapse {
     snn_synapse_fn *add;
     const void *op;           /* the snn_*_op that `add` expects */
     const snn_values *source;
-    uint16_t channels;        /* of the layer that receives */
+    uint16_t channels, width; /* of the layer that receives */
+    snn_prepare_fn *prepare;  /* or NULL */
+    size_t prepared;          /* bytes from the start of the arena */
+    size_t prepared_bytes;    /* of one timestep */
 } snn_synapse;
 
 typedef struct snn_conv_op {
@@ -68,6 +76,29 @@ typedef struct snn_conv_op {
     snn_window window;
     uint16_t groups;
 } snn_conv_op;
+
+/* A convolution by events, those inputs that are not 0, with the weights of two outputs in a word. A
+ * dense layer is one whose window is all that it reads.
+ *
+ * snn_lanes adds both outputs at once: a word is the weight of output 2k plus 2**16 times that of
+ * output 2k + 1, modulo 2**32, and as long as all sums fit 16 bits, so is a sum of words. snn_wide
+ * keeps sums of 32 bits: the halves of a word are the two weights. */
+typedef struct snn_lanes_op {
+    const int32_t *weights;   /* [ky][kx][input channel][word], `words` of them */
+    snn_window window;        /* dilation 1 */
+    uint16_t words;           /* even; what lies beyond the last output is 0 */
+    uint16_t rows_at_once;    /* of the window, over which sums provably fit 16 bits; snn_lanes */
+} snn_lanes_op;
+
+/* A convolution that sends every event to the sums of all that it reaches, two 16-bit sums in a word
+ * as in snn_lanes. Sums of `lines` lines are open at a time. */
+typedef struct snn_scatter_op {
+    const int32_t *weights;   /* [ky][kx % stride][input channel][kx / stride, falling][word] */
+    snn_window window;        /* dilation 1 */
+    uint16_t words;           /* even; what lies beyond the last output is 0 */
+    uint16_t lines;           /* of outputs that an event reaches */
+    uint16_t height;          /* of the layer that receives */
+} snn_scatter_op;
 
 typedef struct snn_linear_op {
     snn_array weights;        /* [y][x][input channel][output] */
@@ -80,7 +111,6 @@ typedef struct snn_scale_op {
 typedef struct snn_sum_pool_op {
     snn_array multiplier;     /* [y][x] of the output, or NULL */
     snn_window window;
-    uint16_t width;           /* of the output */
 } snn_sum_pool_op;
 
 typedef struct snn_max_pool_op {
@@ -93,6 +123,11 @@ typedef struct snn_select_op {
 
 snn_synapse_fn snn_conv;      /* groups, strides, dilations, padding */
 snn_synapse_fn snn_depthwise; /* an snn_conv_op with as many groups as inputs and outputs */
+snn_synapse_fn snn_lanes;     /* with snn_list_counts */
+snn_synapse_fn snn_wide;      /* with snn_list_counts */
+snn_prepare_fn snn_list_counts;
+snn_synapse_fn snn_scattered; /* with snn_scatter */
+snn_prepare_fn snn_scatter;
 snn_synapse_fn snn_linear;
 snn_synapse_fn snn_scale;
 snn_synapse_fn snn_sum_pool;  /* the only synapse of its layer */
@@ -101,22 +136,27 @@ snn_synapse_fn snn_select;
 
 /* --- Neurons ----------------------------------------------------------------------------------- */
 
-/* One timestep of one row of neurons: takes the current and leaves in its place what they send;
+/* One timestep of one line of neurons: takes the current and leaves in its place what they send;
  * updates `membrane`, and for neurons that take spikes back also `balance`. */
-typedef void snn_neuron_fn(const void *op, uint16_t channels, int32_t *current, int32_t *membrane,
-                           int32_t *balance);
+typedef void snn_neuron_fn(const void *op, uint16_t channels, uint16_t width, int32_t *current,
+                           int32_t *membrane, int32_t *balance);
 
 typedef struct snn_if_op {
-    snn_array threshold;      /* [channel], all >= 1 */
-    snn_array v_min;          /* [channel], or NULL: no lower bound */
+    const int32_t *threshold; /* [channel], all >= 1 */
+    const int32_t *v_min;     /* [channel], or NULL: no lower bound */
     int32_t max_spikes;       /* in one timestep, >= 1 */
     bool reset_to_zero;       /* else the threshold is subtracted for each spike */
     bool takes_back;          /* sends -1 where v < 0 and more spikes were sent than taken back */
 } snn_if_op;
 
+/* The level is (u * multiplier + offset) >> shift, u = clip(current, base, last) - base, and then one
+ * more for each further threshold that is reached. */
 typedef struct snn_level_op {
-    snn_array thresholds;     /* [channel][level], ascending */
+    const int32_t *base, *last;          /* [channel] */
+    const uint32_t *multiplier, *offset; /* [channel] */
+    snn_array thresholds;     /* [channel][level], ascending; or NULL: the product is exact */
     uint16_t levels;
+    uint8_t shift;
     int32_t lowest;           /* what is sent where no threshold is reached */
 } snn_level_op;
 
@@ -138,9 +178,9 @@ typedef struct snn_call {
 struct snn_layer;
 typedef void snn_layer_fn(const struct snn_layer *layer, const snn_call *call);
 
-/* A layer is evaluated position by position, and each position for all timesteps of the call, in
- * rows of 32-bit scratch at `scratch`. A layer that gets all timesteps in one call needs no other
- * state; one that is called step by step keeps it in `membrane` and `balance`. */
+/* A layer is evaluated line by line, and each line for all timesteps of the call, in 32-bit lines at
+ * `scratch`. A layer that gets all timesteps in one call needs no other state; one that is called
+ * step by step keeps it in `membrane` and `balance`. */
 typedef struct snn_layer {
     snn_layer_fn *run;
     const snn_values *output;

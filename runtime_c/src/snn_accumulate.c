@@ -1,12 +1,12 @@
 #include "snn_model.h"
 
-void snn_accumulate(const void *op, uint16_t channels, int32_t *current, int32_t *membrane,
-                    int32_t *balance)
+void snn_accumulate(const void *op, uint16_t channels, uint16_t width, int32_t *current,
+                    int32_t *membrane, int32_t *balance)
 {
     (void)op;
     (void)balance;
-    for (uint16_t c = 0; c < channels; ++c) {
-        membrane[c] += current[c];
-        current[c] = membrane[c];
+    for (size_t i = 0; i < (size_t)channels * width; ++i) {
+        membrane[i] += current[i];
+        current[i] = membrane[i];
     }
 }

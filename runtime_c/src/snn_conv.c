@@ -1,8 +1,8 @@
 #include "snn_row.h"
 #include "snn_window.h"
 
-void snn_conv(int32_t *current, const snn_synapse *synapse, const unsigned char *plane, uint16_t y,
-              uint16_t x)
+static void add_position(int32_t *current, const snn_synapse *synapse, const unsigned char *plane,
+                         uint16_t y, uint16_t x)
 {
     const snn_conv_op *op = synapse->op;
     const snn_window *window = &op->window;
@@ -31,5 +31,13 @@ void snn_conv(int32_t *current, const snn_synapse *synapse, const unsigned char 
                                (uint16_t)(first + inputs), &op->weights, at);
             }
         }
+    }
+}
+
+void snn_conv(int32_t *line, const snn_synapse *synapse, const unsigned char *plane, uint16_t y)
+{
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        add_position(line, synapse, plane, y, x);
+        line += synapse->channels;
     }
 }

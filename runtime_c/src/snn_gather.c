@@ -3,113 +3,149 @@
 #include "snn_report.h"
 #include "snn_row.h"
 
-/* The scratch of a layer, one row each; those that a layer does not need do not exist. */
+/* The scratch of a layer, one line each; those that a layer does not need do not exist. */
 typedef struct {
     int32_t *current;
     int32_t *membrane; /* with neurons */
     int32_t *balance;  /* with neurons that take spikes back */
     int32_t *constant; /* with constant synapses: what they and the bias add up to */
-} scratch_rows;
+} scratch_lines;
 
-static scratch_rows scratch_of(const snn_layer *layer, unsigned char *arena)
+static size_t line_count(const snn_layer *layer)
 {
-    const size_t channels = layer->output->channels;
-    scratch_rows rows;
-    rows.current = (int32_t *)(void *)(arena + layer->scratch);
-    rows.membrane = rows.current + channels;
-    rows.balance = rows.membrane + (layer->fire != NULL ? channels : 0);
-    rows.constant = rows.balance + (layer->has_balance ? channels : 0);
-    return rows;
+    return (size_t)layer->output->channels * layer->output->width;
 }
 
-static void add_synapses(int32_t *current, const snn_layer *layer, const snn_call *call,
-                         uint16_t first, uint16_t end, uint16_t t, uint16_t y, uint16_t x)
+static scratch_lines scratch_of(const snn_layer *layer, unsigned char *arena)
+{
+    const size_t count = line_count(layer);
+    scratch_lines lines;
+    lines.current = (int32_t *)(void *)(arena + layer->scratch);
+    lines.membrane = lines.current + count;
+    lines.balance = lines.membrane + (layer->fire != NULL ? count : 0);
+    lines.constant = lines.balance + (layer->has_balance ? count : 0);
+    return lines;
+}
+
+/* Where a line of a layer's state lies. */
+static unsigned char *state_line(const snn_call *call, const snn_values *state, uint16_t y)
+{
+    return call->arena + state->offset + snn_row_offset(state, y, 0);
+}
+
+/* What `prepare` makes for timestep `t`. */
+static unsigned char *prepared_at(const snn_synapse *synapse, const snn_call *call, uint16_t t)
+{
+    const size_t slot = synapse->source->planes > 1 ? (size_t)(t - call->begin) : 0;
+    return call->arena + synapse->prepared + slot * synapse->prepared_bytes;
+}
+
+static void add_synapses(int32_t *line, const snn_layer *layer, const snn_call *call,
+                         uint16_t first, uint16_t end, uint16_t t, uint16_t y)
 {
     for (uint16_t i = first; i < end; ++i) {
         const snn_synapse *synapse = &layer->synapses[i];
-        synapse->add(current, synapse, snn_plane(call->arena, synapse->source, t), y, x);
+        synapse->add(line, synapse,
+                     synapse->prepare == NULL ? snn_plane(call->arena, synapse->source, t)
+                                              : prepared_at(synapse, call, t),
+                     y);
     }
 }
 
-/* The state of a row of neurons: as it was initially, or as the last call left it. */
-static void load_state(const snn_layer *layer, const snn_call *call, const scratch_rows *rows,
-                       size_t row)
+/* One row in every position of a line: the array's, or 0 where it is NULL. */
+static void fill_line(int32_t *line, const snn_array *row, const snn_values *values)
 {
-    const size_t channels = layer->output->channels;
+    const size_t channels = values->channels;
+    snn_get_array(line, row, channels);
+    for (uint16_t x = 1; x < values->width; ++x) {
+        memcpy(line + x * channels, line, channels * sizeof *line);
+    }
+}
+
+/* The state of a line of neurons: as it was initially, or as the last call left it. */
+static void load_state(const snn_layer *layer, const snn_call *call, const scratch_lines *lines,
+                       uint16_t y)
+{
     if (call->begin == 0) {
-        snn_get_array(rows->membrane, &layer->initial, channels);
+        fill_line(lines->membrane, &layer->initial, layer->output);
         if (layer->has_balance) {
-            memset(rows->balance, 0, channels * sizeof *rows->balance);
+            memset(lines->balance, 0, line_count(layer) * sizeof *lines->balance);
         }
     } else {
-        snn_get_row(rows->membrane,
-                    call->arena + layer->membrane->offset + row * layer->membrane->row_bytes,
-                    layer->membrane->type, channels);
+        snn_get_line(lines->membrane, state_line(call, layer->membrane, y), layer->membrane);
         if (layer->has_balance) {
-            snn_get_row(rows->balance,
-                        call->arena + layer->balance->offset + row * layer->balance->row_bytes,
-                        layer->balance->type, channels);
+            snn_get_line(lines->balance, state_line(call, layer->balance, y), layer->balance);
         }
     }
 }
 
-static void store_state(const snn_layer *layer, const snn_call *call, const scratch_rows *rows,
-                        size_t row)
+static void store_state(const snn_layer *layer, const snn_call *call, const scratch_lines *lines,
+                        uint16_t y)
 {
-    const size_t channels = layer->output->channels;
     if (layer->membrane != NULL) {
-        snn_put_row(call->arena + layer->membrane->offset + row * layer->membrane->row_bytes,
-                    layer->membrane->type, channels, rows->membrane);
+        snn_put_line(state_line(call, layer->membrane, y), layer->membrane, lines->membrane);
     }
     if (layer->balance != NULL) {
-        snn_put_row(call->arena + layer->balance->offset + row * layer->balance->row_bytes,
-                    layer->balance->type, channels, rows->balance);
+        snn_put_line(state_line(call, layer->balance, y), layer->balance, lines->balance);
     }
 }
 
-/* Position (y, x), whose row of channels is number `row`, from call->begin to call->end. */
-static void gather_row(const snn_layer *layer, const snn_call *call, const scratch_rows *rows,
-                       size_t row, uint16_t y, uint16_t x)
+/* Line y, from call->begin to call->end. */
+static void gather_line(const snn_layer *layer, const snn_call *call, const scratch_lines *lines,
+                        uint16_t y)
 {
     const snn_values *output = layer->output;
     const uint16_t constant = layer->constant_synapses;
 
     if (layer->fire != NULL) {
-        load_state(layer, call, rows, row);
+        load_state(layer, call, lines, y);
     }
     if (constant > 0) {
-        snn_get_array(rows->constant, &layer->bias, output->channels);
-        add_synapses(rows->constant, layer, call, 0, constant, call->begin, y, x);
+        fill_line(lines->constant, &layer->bias, output);
+        add_synapses(lines->constant, layer, call, 0, constant, call->begin, y);
     }
     for (uint16_t t = call->begin; t < call->end; ++t) {
         if (constant > 0) {
-            memcpy(rows->current, rows->constant, output->channels * sizeof *rows->current);
+            memcpy(lines->current, lines->constant, line_count(layer) * sizeof *lines->current);
         } else {
-            snn_get_array(rows->current, &layer->bias, output->channels);
+            fill_line(lines->current, &layer->bias, output);
         }
-        add_synapses(rows->current, layer, call, constant, layer->synapse_count, t, y, x);
+        add_synapses(lines->current, layer, call, constant, layer->synapse_count, t, y);
         if (layer->fire != NULL) {
-            layer->fire(layer->neuron, output->channels, rows->current, rows->membrane,
-                        rows->balance);
+            layer->fire(layer->neuron, output->channels, output->width, lines->current,
+                        lines->membrane, lines->balance);
         }
-        snn_put_row(snn_plane(call->arena, output, t) + row * output->row_bytes, output->type,
-                    output->channels, rows->current);
-        snn_report(call, layer, t, row, rows->current,
-                   layer->fire != NULL ? rows->membrane : NULL);
+        snn_put_line(snn_plane(call->arena, output, t) + snn_row_offset(output, y, 0), output,
+                     lines->current);
+        snn_report(call, layer, t, (size_t)y * output->width, output->width, lines->current,
+                   layer->fire != NULL ? lines->membrane : NULL);
     }
     if (layer->fire != NULL) {
-        store_state(layer, call, rows, row);
+        store_state(layer, call, lines, y);
+    }
+}
+
+/* Prepares what line y will read; of a source of one plane, once. */
+static void prepare(const snn_layer *layer, const snn_call *call, uint16_t y)
+{
+    for (uint16_t i = 0; i < layer->synapse_count; ++i) {
+        const snn_synapse *synapse = &layer->synapses[i];
+        if (synapse->prepare != NULL) {
+            const uint16_t end =
+                synapse->source->planes > 1 ? call->end : (uint16_t)(call->begin + 1);
+            for (uint16_t t = call->begin; t < end; ++t) {
+                synapse->prepare(synapse, prepared_at(synapse, call, t),
+                                 snn_plane(call->arena, synapse->source, t), y);
+            }
+        }
     }
 }
 
 void snn_gather(const snn_layer *layer, const snn_call *call)
 {
-    const scratch_rows rows = scratch_of(layer, call->arena);
-    size_t row = 0;
+    const scratch_lines lines = scratch_of(layer, call->arena);
     for (uint16_t y = 0; y < layer->output->height; ++y) {
-        for (uint16_t x = 0; x < layer->output->width; ++x) {
-            gather_row(layer, call, &rows, row, y, x);
-            ++row;
-        }
+        prepare(layer, call, y);
+        gather_line(layer, call, &lines, y);
     }
 }

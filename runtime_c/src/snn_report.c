@@ -1,7 +1,7 @@
 #include "snn_report.h"
 
 void snn_report(const snn_call *call, const snn_layer *layer, uint16_t t, size_t row,
-                const int32_t *outputs, const int32_t *membranes)
+                uint16_t positions, const int32_t *outputs, const int32_t *membranes)
 {
     if (call->trace == NULL) {
         return;
@@ -9,7 +9,7 @@ void snn_report(const snn_call *call, const snn_layer *layer, uint16_t t, size_t
     snn_step step = {
         .layer = layer->number,
         .timestep = t,
-        .count = layer->output->channels,
+        .count = (uint32_t)positions * layer->output->channels,
         .neuron = (uint32_t)row * layer->output->channels,
         .outputs = outputs,
         .membranes = membranes,

@@ -1,11 +1,12 @@
-/* snn_report.h - tells the caller's trace function what a row of neurons did. */
+/* snn_report.h - tells the caller's trace function what neurons did. */
 #ifndef SNN_REPORT_H
 #define SNN_REPORT_H
 
 #include "snn_model.h"
 
-/* Row number `row` of `layer` at timestep `t`; a constant layer reports all timesteps at once. */
+/* `positions` rows of `layer` at timestep `t`, beginning with number `row`; a constant layer reports
+ * all timesteps at once. */
 void snn_report(const snn_call *call, const snn_layer *layer, uint16_t t, size_t row,
-                const int32_t *outputs, const int32_t *membranes);
+                uint16_t positions, const int32_t *outputs, const int32_t *membranes);
 
 #endif

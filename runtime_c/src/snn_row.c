@@ -1,11 +1,34 @@
 #include <string.h>
 
+#include "snn_bits.h"
 #include "snn_row.h"
 
 void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count)
 {
-    for (size_t i = 0; i < count; ++i) {
-        to[i] = snn_get(row, type, i);
+    switch (type) { /* once, not for every element */
+    case SNN_BITS:
+        for (size_t i = 0; i < count; ++i) {
+            to[i] = snn_get(row, SNN_BITS, i);
+        }
+        break;
+    case SNN_U8:
+        for (size_t i = 0; i < count; ++i) {
+            to[i] = ((const uint8_t *)row)[i];
+        }
+        break;
+    case SNN_I8:
+        for (size_t i = 0; i < count; ++i) {
+            to[i] = ((const int8_t *)row)[i];
+        }
+        break;
+    case SNN_I16:
+        for (size_t i = 0; i < count; ++i) {
+            to[i] = ((const int16_t *)row)[i];
+        }
+        break;
+    default:
+        memcpy(to, row, count * sizeof *to);
+        break;
     }
 }
 
@@ -20,13 +43,20 @@ void snn_get_array(int32_t *to, const snn_array *array, size_t count)
 
 static void put_bits(uint8_t *row, size_t count, const int32_t *from)
 {
-    for (size_t i = 0; i < count; i += 8) {
-        const size_t left = count - i < 8 ? count - i : 8;
-        unsigned bits = 0;
-        for (size_t k = 0; k < left; ++k) {
-            bits |= (unsigned)from[i + k] << k;
+    for (; count >= 8; count -= 8) {
+        uint32_t bits = 0;
+        for (unsigned k = 0; k < 8; ++k) {
+            bits |= (uint32_t)from[k] << k;
         }
-        row[i >> 3] = (uint8_t)bits;
+        *row++ = (uint8_t)bits;
+        from += 8;
+    }
+    if (count > 0) {
+        uint32_t bits = 0;
+        for (unsigned k = 0; k < count; ++k) {
+            bits |= (uint32_t)from[k] << k;
+        }
+        *row = (uint8_t)bits;
     }
 }
 
@@ -57,6 +87,30 @@ void snn_put_row(void *row, uint8_t type, size_t count, const int32_t *from)
     }
 }
 
+/* Whether rows leave no bits unused, so that a line is like one long row. */
+static bool is_dense(const snn_values *values)
+{
+    return values->type != SNN_BITS || values->channels % 8 == 0;
+}
+
+void snn_get_line(int32_t *to, const unsigned char *rows, const snn_values *values)
+{
+    const bool dense = is_dense(values);
+    const size_t count = dense ? (size_t)values->width * values->channels : values->channels;
+    for (uint16_t x = 0; x < (dense ? 1 : values->width); ++x) {
+        snn_get_row(to + (size_t)x * count, rows + x * values->row_bytes, values->type, count);
+    }
+}
+
+void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *from)
+{
+    const bool dense = is_dense(values);
+    const size_t count = dense ? (size_t)values->width * values->channels : values->channels;
+    for (uint16_t x = 0; x < (dense ? 1 : values->width); ++x) {
+        snn_put_row(rows + x * values->row_bytes, values->type, count, from + (size_t)x * count);
+    }
+}
+
 void snn_add_row(int32_t *current, const void *row, uint8_t type, size_t count)
 {
     for (size_t i = 0; i < count; ++i) {
@@ -64,9 +118,30 @@ void snn_add_row(int32_t *current, const void *row, uint8_t type, size_t count)
     }
 }
 
+static void add_products_8(int32_t *restrict current, const int8_t *restrict row, size_t count,
+                           const int8_t *restrict weights)
+{
+    for (size_t i = 0; i < count; ++i) {
+        current[i] += (int32_t)weights[i] * row[i];
+    }
+}
+
 void snn_add_products(int32_t *current, const void *row, uint8_t type, size_t count,
                       const snn_array *weights, size_t at)
 {
+    if (weights->type == SNN_I8 && type == SNN_I8) {
+        add_products_8(current, row, count, (const int8_t *)weights->data + at);
+        return;
+    }
+    if (type == SNN_BITS) {
+        for (size_t i = 0; i < count; i += 8) {
+            for (unsigned bits = ((const uint8_t *)row)[i >> 3]; bits != 0; bits &= bits - 1) {
+                const size_t c = i + snn_lowest_bit(bits);
+                current[c] += snn_at(weights, at + c);
+            }
+        }
+        return;
+    }
     for (size_t i = 0; i < count; ++i) {
         current[i] += snn_at(weights, at + i) * snn_get(row, type, i);
     }

@@ -43,6 +43,10 @@ void snn_get_array(int32_t *to, const snn_array *array, size_t count);
 /* Narrows `count` values, which must fit, to `type`. */
 void snn_put_row(void *row, uint8_t type, size_t count, const int32_t *from);
 
+/* The same for a line, whose rows lie one after the other at `rows`. */
+void snn_get_line(int32_t *to, const unsigned char *rows, const snn_values *values);
+void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *from);
+
 /* current[c] += row[c] */
 void snn_add_row(int32_t *current, const void *row, uint8_t type, size_t count);
 

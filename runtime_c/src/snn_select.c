@@ -1,7 +1,7 @@
 #include "snn_row.h"
 
-void snn_select(int32_t *current, const snn_synapse *synapse, const unsigned char *plane,
-                uint16_t y, uint16_t x)
+static void add_position(int32_t *current, const snn_synapse *synapse, const unsigned char *plane,
+                         uint16_t y, uint16_t x)
 {
     const snn_select_op *op = synapse->op;
     const snn_values *source = synapse->source;
@@ -15,5 +15,13 @@ void snn_select(int32_t *current, const snn_synapse *synapse, const unsigned cha
         if (op->channels[c] >= 0) {
             current[c] += snn_get(row, source->type, (size_t)op->channels[c]);
         }
+    }
+}
+
+void snn_select(int32_t *line, const snn_synapse *synapse, const unsigned char *plane, uint16_t y)
+{
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        add_position(line, synapse, plane, y, x);
+        line += synapse->channels;
     }
 }

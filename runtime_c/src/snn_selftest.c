@@ -15,7 +15,7 @@ static uint32_t mix(uint32_t layer, uint32_t neuron, uint32_t t, uint32_t output
 static void add_hashes(void *user, const snn_step *step)
 {
     uint32_t *sum = user;
-    for (uint16_t i = 0; i < step->count; ++i) {
+    for (uint32_t i = 0; i < step->count; ++i) {
         const int32_t membrane = step->membranes == NULL ? 0 : step->membranes[i];
         *sum += mix(step->layer, step->neuron + i, step->timestep, (uint32_t)step->outputs[i],
                     (uint32_t)membrane);

@@ -1,8 +1,8 @@
 #include "snn_row.h"
 #include "snn_window.h"
 
-void snn_sum_pool(int32_t *current, const snn_synapse *synapse, const unsigned char *plane,
-                  uint16_t y, uint16_t x)
+static void add_position(int32_t *current, const snn_synapse *synapse, const unsigned char *plane,
+                         uint16_t y, uint16_t x)
 {
     const snn_sum_pool_op *op = synapse->op;
     const snn_window *window = &op->window;
@@ -19,9 +19,17 @@ void snn_sum_pool(int32_t *current, const snn_synapse *synapse, const unsigned c
         }
     }
     if (op->multiplier.data != NULL) { /* brings a border window to the size of the others */
-        const int32_t multiplier = snn_at(&op->multiplier, (size_t)y * op->width + x);
+        const int32_t multiplier = snn_at(&op->multiplier, (size_t)y * synapse->width + x);
         for (uint16_t c = 0; c < synapse->channels; ++c) {
             current[c] *= multiplier;
         }
+    }
+}
+
+void snn_sum_pool(int32_t *line, const snn_synapse *synapse, const unsigned char *plane, uint16_t y)
+{
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        add_position(line, synapse, plane, y, x);
+        line += synapse->channels;
     }
 }

@@ -7,23 +7,23 @@ static const int32_t floors[] = {-5, -100, -5, -100};
 static void test_soft_reset(void)
 {
     const snn_if_op op = {
-        .threshold = {thresholds, SNN_I32}, .v_min = {NULL, SNN_I8}, .max_spikes = 1};
+        .threshold = thresholds, .v_min = NULL, .max_spikes = 1};
     int32_t v[] = {0, 9, 10, -3};
     int32_t current[] = {10, 0, 15, 12};
-    snn_if(&op, 4, current, v, NULL);
+    snn_if(&op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 1, 0, 1, 0); /* fires at v >= threshold */
     CHECK_ROW(v, 0, 9, 15, 9);
 }
 
 static void test_hard_reset(void)
 {
-    const snn_if_op op = {.threshold = {thresholds, SNN_I32},
-                          .v_min = {NULL, SNN_I8},
+    const snn_if_op op = {.threshold = thresholds,
+                          .v_min = NULL,
                           .max_spikes = 1,
                           .reset_to_zero = true};
     int32_t v[] = {0, 9, 10, -3};
     int32_t current[] = {10, 0, 15, 12};
-    snn_if(&op, 4, current, v, NULL);
+    snn_if(&op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 1, 0, 1, 0);
     CHECK_ROW(v, 0, 9, 0, 9);
 }
@@ -31,10 +31,10 @@ static void test_hard_reset(void)
 static void test_lower_bound(void)
 {
     const snn_if_op op = {
-        .threshold = {thresholds, SNN_I32}, .v_min = {floors, SNN_I32}, .max_spikes = 1};
+        .threshold = thresholds, .v_min = floors, .max_spikes = 1};
     int32_t v[] = {0, 0, -5, 0};
     int32_t current[] = {-30, -30, -1, -101};
-    snn_if(&op, 4, current, v, NULL);
+    snn_if(&op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 0, 0, 0, 0);
     CHECK_ROW(v, -5, -30, -5, -100);
 }
@@ -42,24 +42,24 @@ static void test_lower_bound(void)
 static void test_several_spikes(void)
 {
     const snn_if_op op = {
-        .threshold = {thresholds, SNN_I32}, .v_min = {NULL, SNN_I8}, .max_spikes = 3};
+        .threshold = thresholds, .v_min = NULL, .max_spikes = 3};
     int32_t v[] = {0, 0, 0, 0};
     int32_t current[] = {9, 29, 35, 77};
-    snn_if(&op, 4, current, v, NULL);
+    snn_if(&op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 0, 2, 3, 3);
     CHECK_ROW(v, 9, 9, 5, 47);
 }
 
 static void test_taking_back(void)
 {
-    const snn_if_op op = {.threshold = {thresholds, SNN_I32},
-                          .v_min = {NULL, SNN_I8},
+    const snn_if_op op = {.threshold = thresholds,
+                          .v_min = NULL,
                           .max_spikes = 1,
                           .takes_back = true};
     int32_t v[] = {0, 0, 0, 0};
     int32_t balance[] = {0, 1, 2, 0};
     int32_t current[] = {-4, -4, -25, 10};
-    snn_if(&op, 4, current, v, balance);
+    snn_if(&op, 4, 1, current, v, balance);
     CHECK_ROW(current, 0, -1, -1, 1); /* only what was sent can be taken back */
     CHECK_ROW(v, -4, 6, -15, 0);
     CHECK_ROW(balance, 0, 0, 1, 1);
@@ -67,43 +67,75 @@ static void test_taking_back(void)
 
 static void test_levels(void)
 {
+    static const int32_t none[] = {0, 0};
+    static const uint32_t zero[] = {0, 0};
     static const int16_t levels[] = {-2, 5, 5, 9, /* next channel */ 0, 1, 2, 3};
-    const snn_level_op op = {.thresholds = {levels, SNN_I16}, .levels = 4};
+    const snn_level_op op = {.base = none, .last = none, .multiplier = zero, .offset = zero, .thresholds = {levels, SNN_I16}, .levels = 4};
     int32_t z[2];
     int32_t low[] = {-3, -1}, equal[] = {5, 2}, high[] = {100, 3};
-    snn_level(&op, 2, low, z, NULL);
+    snn_level(&op, 2, 1, low, z, NULL);
     CHECK_ROW(low, 0, 0);
     CHECK_ROW(z, -3, -1);
-    snn_level(&op, 2, equal, z, NULL);
+    snn_level(&op, 2, 1, equal, z, NULL);
     CHECK_ROW(equal, 3, 3);
-    snn_level(&op, 2, high, z, NULL);
+    snn_level(&op, 2, 1, high, z, NULL);
     CHECK_ROW(high, 4, 4);
 
     const snn_level_op with_sign = {
-        .thresholds = {levels, SNN_I16}, .levels = 4, .lowest = -2};
+        .base = none, .last = none, .multiplier = zero, .offset = zero, .thresholds = {levels, SNN_I16}, .levels = 4, .lowest = -2};
     int32_t below[] = {-3, 2};
-    snn_level(&with_sign, 2, below, z, NULL);
+    snn_level(&with_sign, 2, 1, below, z, NULL);
     CHECK_ROW(below, -2, 1);
     CHECK_ROW(z, -3, 2);
+}
+
+/* Two positions of two channels. */
+static void test_lines(void)
+{
+    const snn_if_op op = {.threshold = (const int32_t[]){10, 20}, .max_spikes = 1};
+    int32_t v[] = {1, 2, 3, 4};
+    int32_t current[] = {9, 17, 7, 16};
+    snn_if(&op, 2, 2, current, v, NULL);
+    CHECK_ROW(current, 1, 0, 1, 1);
+    CHECK_ROW(v, 0, 19, 0, 0);
 }
 
 static void test_accumulation(void)
 {
     int32_t v[] = {1, -1};
     int32_t current[] = {5, -5};
-    snn_accumulate(NULL, 2, current, v, NULL);
+    snn_accumulate(NULL, 2, 1, current, v, NULL);
     CHECK_ROW(current, 6, -6);
     CHECK_ROW(v, 6, -6);
 }
 
+/* Thresholds 3, 6, 9 as (u + 2) * 86 >> 8 for u = clip(current - 2, 0, 7); and one level at -4. */
+static void test_levels_of_a_product(void)
+{
+    static const int32_t base[] = {2, -5}, last[] = {9, -4};
+    static const uint32_t multiplier[] = {86, 1u << 8}, offset[] = {170, 0};
+    const snn_level_op op = {.base = base, .last = last, .multiplier = multiplier, .offset = offset,
+                             .levels = 3, .shift = 8, .lowest = -1};
+    const int32_t sums[] = {-1000000, 2, 3, 5, 6, 8, 9, 1000000};
+    const int32_t first[] = {-1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, 0, 0, 0, 0, 0, 0, 0};
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; ++i) {
+        int32_t current[] = {sums[i], sums[i]}, v[2];
+        snn_level(&op, 2, 1, current, v, NULL);
+        CHECK_ROW(current, first[i], second[i]);
+        CHECK_ROW(v, sums[i], sums[i]);
+    }
+}
+
 int main(void)
 {
+    test_levels_of_a_product();
     test_soft_reset();
     test_hard_reset();
     test_lower_bound();
     test_several_spikes();
     test_taking_back();
     test_levels();
+    test_lines();
     test_accumulation();
     return 0;
 }

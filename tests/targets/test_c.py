@@ -41,11 +41,11 @@ SHOWCASES = [spiking_showcase, level_showcase]
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking compiles for minutes
 )
-@given(fixed_nets(), st.sampled_from(["smallest", "fastest"]))
-def test_c_equals_golden(net: FixedNet, schedule: str) -> None:
+@given(fixed_nets(), st.sampled_from(["smallest", "fastest"]), st.sampled_from(["speed", "size"]))
+def test_c_equals_golden(net: FixedNet, schedule: str, optimise: str) -> None:
     images = random_images(net, 2)
     expected = golden.trace(net, images[:1])
-    with Engine(net, emit(net, schedule=schedule), flags=["-O1"]) as engine:
+    with Engine(net, emit(net, schedule=schedule, optimise=optimise), flags=["-O1"]) as engine:
         assert engine.selftest() == 0
         run = engine.run(images, trace=True)
     assert run.simulation.trace is not None

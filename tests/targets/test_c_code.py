@@ -30,8 +30,9 @@ def test_compiles_without_a_warning(showcase, compiler, flags, tmp_path: Path) -
 def test_sanitizers_find_nothing(showcase, compiler, tmp_path: Path) -> None:
     net = showcase()
     sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    for schedule in ("smallest", "fastest"):
-        files = emit(net, schedule=schedule, selftest_images=random_images(net, 5))
+    for schedule, optimise in (("smallest", "speed"), ("fastest", "speed"), ("smallest", "size")):
+        options = {"schedule": schedule, "optimise": optimise}
+        files = emit(net, **options, selftest_images=random_images(net, 5))
         inputs = [*c_sources(files), "example_main.c"]
         compiled(files, tmp_path, [compiler, *STRICT, *sanitize, *inputs, "-o", "example"])
         done = subprocess.run(
@@ -62,10 +63,11 @@ def test_holds_no_writable_data(showcase, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("showcase", NETWORKS)
 @pytest.mark.parametrize("schedule", ["smallest", "fastest"])
-def test_budget_is_exact(showcase, schedule, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimise", ["speed", "size"])
+def test_budget_is_exact(showcase, schedule, optimise, tmp_path: Path) -> None:
     net = showcase()
-    files = emit(net, schedule=schedule)
-    budget = TARGETS["c"].budget(net, schedule=schedule)
+    files = emit(net, schedule=schedule, optimise=optimise)
+    budget = TARGETS["c"].budget(net, schedule=schedule, optimise=optimise)
     compiled(files, tmp_path, ["gcc", *STRICT, "-Os", "-c", "model.c"])
     arrays = {
         array.split("[")[0].split()[-1]
@@ -76,6 +78,13 @@ def test_budget_is_exact(showcase, schedule, tmp_path: Path) -> None:
     emitted = sum(int(line[1], 16) for line in sizes if len(line) == 4 and line[3] in arrays)
     assert emitted == budget.const_bytes == sum(layer.const_bytes for layer in budget.layers)
     assert f"MODEL_ARENA_BYTES {budget.arena_bytes}ul".encode() in files["model.h"]
+
+
+def test_size_takes_less_flash_than_speed() -> None:
+    for showcase in NETWORKS:
+        net = showcase()
+        size, speed = (TARGETS["c"].budget(net, optimise=o).const_bytes for o in ("size", "speed"))
+        assert size < speed
 
 
 def test_smallest_is_no_larger_than_fastest() -> None:

@@ -2,8 +2,10 @@
 
 Every constant array is tried at several places, and every field of every operator and neuron.
 Not tried, because no trace can show them: `input_lowest` and `input_highest`, which only guard
-`run_quantised`; table entries of bytes that the images do not contain; on these images, weights
-that read a neuron which never fires, and thresholds of channels that never fire.
+`run_quantised`; table entries of bytes that the images do not contain; words of weights beyond the
+last output; strides of layers of one position; on these images, weights that read a neuron which
+never fires, and thresholds of channels that never fire; and what only moves the estimate of a level
+down where comparisons follow, or beyond sums that occur.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from snngen.fixed import FixedNet
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.golden import Trace
 from snngen.simulate import simulate
 from snngen.spiking import INPUT
 from snngen.targets.c.emit import emit
+from snngen.targets.c.steps import steps
 from snngen.verify import verify
 from tests.networks import level_showcase, random_images, spiking_showcase
 
@@ -28,7 +32,7 @@ ARRAY = re.compile(r"static const (\w+) (\w+)\[\d+\] = \{\n(.*?)\n\};", re.DOTAL
 STRUCT = re.compile(r"static const (snn_\w+_op) (\w+) = \{\n(.*?)\n\};", re.DOTALL)
 NUMBER = re.compile(r"-?\d+")
 FITS = {"uint8_t": (0, 255), "int8_t": (-128, 127), "int16_t": (-(2**15), 2**15 - 1)}
-FITS["int32_t"] = (-(2**31), 2**31 - 1)
+FITS |= {"int32_t": (-(2**31), 2**31 - 1), "uint32_t": (0, 2**32 - 1)}
 NETS = {"spiking": spiking_showcase, "level": level_showcase}
 
 Fault = tuple[str, int, int, str]  # (name, start and end in model.c, what to write there)
@@ -53,30 +57,44 @@ def array_faults(kind: str) -> Iterator[Fault]:
         useful = [i for i in range(len(values)) if shows(kind, name, i)]
         for i in rng.choice(useful, min(PLACES, len(useful)), replace=False):
             start = found.start(3) + numbers[i].start()
-            changed = mutated(name, values, int(i), *FITS[ctype])
+            changed = mutated(kind, name, values, int(i), *FITS[ctype])
             yield f"{name}[{i}]", start, start + len(numbers[i][0]), str(changed)
 
 
-def mutated(name: str, values: list[int], i: int, lo: int, hi: int) -> int:
-    """Another number: the neighbour, except where small changes of thresholds may not matter."""
+def mutated(kind: str, name: str, values: list[int], i: int, lo: int, hi: int) -> int:
+    """Another number: the neighbour, except where small changes may not matter."""
     if name.endswith(("channels", "rows", "columns")):
         return -1 if values[i] >= 0 else 0
-    step = (
-        max(1, (max(values) - min(values)) // 4)
-        if name.endswith(("levels", "v_min", "threshold"))
-        else 1
-    )
+    if name.endswith("multiplier"):
+        return values[i] * 2
+    if name.endswith("offset"):
+        return values[i] + 2 ** shift_of(kind, name.removesuffix("_offset"))
+    if name.endswith(("levels", "base")):  # lower, so that more is sent
+        return max(lo, values[i] - max(1, (max(values) - min(values)) // 4))
+    if name.endswith("last"):
+        return values[i] + 2**16
+    step = max(1, (max(values) - min(values)) // 4) if name.endswith(("v_min", "threshold")) else 1
     return values[i] + step if values[i] + step <= hi else max(lo, values[i] - step)
 
 
+def shift_of(kind: str, layer: str) -> int:
+    _, _, text = emitted(kind)
+    neuron = next(body for _, name, body in STRUCT.findall(text) if name == f"{layer}_neuron")
+    return int(re.search(r"\.shift = (\d+)", neuron)[1])
+
+
 @cache
-def activity(kind: str) -> dict[str, np.ndarray]:
-    """Per source, whether a neuron is ever active on the images, (H * W * C) as the weights lie."""
+def traced(kind: str) -> Trace:
     net, _, _ = emitted(kind)
-    images = random_images(net, IMAGES)
-    trace = simulate(net, images, trace=True).trace
+    trace = simulate(net, random_images(net, IMAGES), trace=True).trace
     assert trace is not None
-    return {name: (layer.output != 0).any((0, 1)) for name, layer in trace.items()}
+    return trace
+
+
+@cache
+def activity(kind: str, name: str) -> np.ndarray:
+    """Whether each neuron of `name` is ever active on the images, (C, H, W)."""
+    return (traced(kind)[name].output != 0).any((0, 1))
 
 
 def shows(kind: str, name: str, i: int) -> bool:
@@ -86,14 +104,56 @@ def shows(kind: str, name: str, i: int) -> bool:
         images = random_images(net, IMAGES)
         return bool((images[:, i // 256] == i % 256).any())
     layer = net.layers[int(re.match(r"layer(\d+)", name)[1])]
-    if name.endswith("weights") and layer.name in ("dense", "output"):
-        active = np.moveaxis(activity(kind)[layer.synapses[0].source], 0, -1).ravel()
-        return bool(active[i // layer.shape[0]])
+    if name.endswith("weights"):
+        return shows_weight(kind, name, layer, i)
     if name.endswith("threshold"):
-        return bool(activity(kind)[layer.name][i].any())
-    if name.endswith("levels"):
-        return i % layer.neuron.thresholds.shape[1] == layer.neuron.thresholds.shape[1] // 2
+        return bool(activity(kind, layer.name)[i].any())
+    if name.endswith(("base", "last", "multiplier", "offset", "levels")):
+        return shows_level(kind, name, layer, i)
     return True
+
+
+def shows_level(kind: str, name: str, layer: FixedLayer, i: int) -> bool:
+    """What snn_level.c computes from the sums that occur, before and after the change."""
+    table = layer.neuron.thresholds
+    c = i // table.shape[1] if name.endswith("levels") else i
+    found, sums = steps(table), traced(kind)[layer.name].membrane[:, :, c]
+    names = ("base", "last", "multiplier", "offset")
+    arrays = {what: getattr(found, what).copy() for what in names} | {
+        "levels": table.ravel().copy()
+    }
+
+    def sent() -> np.ndarray:
+        base, last, multiplier, offset = (arrays[what][c] for what in names)
+        u = (np.clip(sums, base, last) - base) * multiplier + offset
+        level = (u % 2**32) >> found.shift
+        for k in range(0 if found.exact else table.shape[1]):
+            level += (level == k) & (sums >= arrays["levels"].reshape(table.shape)[c, k])
+        return level
+
+    before, changed = sent(), arrays[name.split("_")[1]]
+    changed[i] = mutated(kind, name, changed.tolist(), i, -(2**31), 2**32 - 1)
+    return bool((sent() != before).any())
+
+
+def shows_weight(kind: str, name: str, layer: FixedLayer, i: int) -> bool:
+    struct, outputs = in_words(kind).get(name), layer.shape[0]
+    per_input = -(-outputs // 4) * 2 if struct else outputs
+    if struct and i % per_input * 2 >= outputs:
+        return False
+    if layer.name not in ("dense", "output"):
+        return True
+    active = activity(kind, layer.synapses[0].source)  # read as (y, x, c)
+    order = active.transpose(1, 0, 2)[:, :, ::-1] if struct == "snn_scatter_op" else None
+    ordered = active.transpose(1, 2, 0) if order is None else order
+    return bool(ordered.ravel()[i // per_input])
+
+
+def in_words(kind: str) -> dict[str, str]:
+    """By names of weights of which two lie in a word: the type of their struct."""
+    _, _, text = emitted(kind)
+    by_events = ("snn_lanes_op", "snn_scatter_op")
+    return {f"{n}_weights": ctype for ctype, n, _ in STRUCT.findall(text) if ctype in by_events}
 
 
 def field_faults(kind: str) -> Iterator[Fault]:
@@ -106,17 +166,23 @@ def field_faults(kind: str) -> Iterator[Fault]:
             if value in ("true", "false"):
                 yield f"{name}.{field}", start, start + len(value), str(value == "false").lower()
             elif field == "window":
-                for k in wrong_window_fields(value):
+                for k in wrong_window_fields(kind, name):
                     number = list(NUMBER.finditer(value))[k]
                     at = start + number.start()
                     yield f"{name}.window[{k}]", at, at + len(number[0]), str(int(number[0]) + 1)
+            elif field == "levels" and ".thresholds = {NULL" in body:
+                continue  # not read where the product is exact
+            elif field == "shift":  # a larger one only moves the estimate down
+                yield f"{name}.{field}", start, start + len(value), str(int(value) - 1)
             elif field in ("max_spikes", "levels", "lowest"):
                 yield f"{name}.{field}", start, start + len(value), str(int(value) + 1)
 
 
-def wrong_window_fields(value: str) -> list[int]:
+def wrong_window_fields(kind: str, name: str) -> list[int]:
     """Places of stride and pads; a wider kernel or dilation would read beyond the weights."""
-    return [2, 3, 6, 7]
+    net, _, _ = emitted(kind)
+    layer = net.layers[int(re.match(r"layer(\d+)", name)[1])]
+    return [6, 7] if layer.shape[1:] == (1, 1) else [2, 3, 6, 7]
 
 
 def faults() -> Iterator[tuple[str, Fault]]:

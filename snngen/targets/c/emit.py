@@ -19,9 +19,10 @@ from snngen.fixed_file import digest
 from snngen.resources import resource_dir
 from snngen.simulate import simulate
 from snngen.targets.c.budget import budget_of
-from snngen.targets.c.schedule import Preference, plan
+from snngen.targets.c.constants import harmless, wrapped
+from snngen.targets.c.schedule import Optimise, Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
-from snngen.targets.c.views import harmless, model_view, wrapped
+from snngen.targets.c.views import model_view
 
 SYNTHETIC_IMAGES = 2
 MANIFEST = "snngen.json"
@@ -36,16 +37,18 @@ def emit(
     *,
     prefix: str = "model",
     schedule: Preference = "smallest",
+    optimise: Optimise = "speed",
     selftest_images: NDArray[np.uint8] | None = None,
 ) -> Mapping[str, bytes]:
     """The files of a C99 project that runs `net`, by their relative paths.
 
-    `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `selftest_images`
-    (n, C, H, W) are embedded with the hashes of their traces; without them, two synthetic images.
+    `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `optimise`:
+    "speed", or the "size" of weights in flash. `selftest_images` (n, C, H, W) are embedded with the
+    hashes of their traces; without them, two synthetic images.
     ConversionError where the prefix is no C identifier or the network exceeds the runtime's sizes.
     """
     check_prefix(prefix)
-    chosen = plan(net, schedule)
+    chosen = plan(net, schedule, optimise)
     view = model_view(net, chosen)
     budget = budget_of(net, chosen, view)
     names = {
@@ -94,7 +97,7 @@ def emit(
                 "output_layout": net.output_layout,
                 "layers": [{"name": layer.name, "shape": layer.shape} for layer in net.layers],
             },
-            "options": {"prefix": prefix, "schedule": schedule},
+            "options": {"prefix": prefix, "schedule": schedule, "optimise": optimise},
             "budget": asdict(budget),
             "files": {name: sha256(files[name]).hexdigest() for name in sorted(files)},
         }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from os import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import cffi
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from snngen.errors import FileError, Problem, ToolError
 from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace, Trace
+from snngen.parallel import ordered_map
 from snngen.simulate import Simulation, join_layers
 from snngen.targets.c.build import FLAGS, compile_shared
 from snngen.targets.c.emit import MANIFEST, check_prefix, emit, render
@@ -31,8 +33,8 @@ CHUNK_BYTES = 2**25  # captured at once by a thread
 CDEF = """
 typedef struct { size_t layers; const size_t *first; const uint8_t *held_by; size_t timesteps; }
     harness_net;
-typedef struct { int32_t *outputs; int64_t *counts; int64_t *spikes; int32_t *sent;
-    int32_t *held; } harness_capture;
+typedef struct { int32_t *outputs; int32_t *counts; int32_t *spikes;
+    uint32_t *all_spikes; int32_t *sent; int32_t *held; } harness_capture;
 size_t harness_arena_bytes(void);
 size_t harness_timesteps(void);
 int harness_selftest(void *arena, size_t arena_bytes);
@@ -53,6 +55,18 @@ class Run:
     simulation: Simulation
     membranes: NDArray[np.int32]
     classes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Capture:
+    """Arrays that the harness fills, as harness_capture in harness.c says."""
+
+    outputs: NDArray[np.int32]
+    counts: NDArray[np.int32] | None
+    spikes: NDArray[np.int32] | None
+    all_spikes: NDArray[np.uint32] | None
+    sent: NDArray[np.int32] | None
+    held: NDArray[np.int32] | None
 
 
 class Engine:
@@ -110,19 +124,15 @@ class Engine:
         counts: bool = True,
     ) -> Iterator[Run]:
         """Run batch after batch in parts of moderate memory, yielding their results in order."""
-        workers = cpu_count() or 1
-        per_image = self._neurons * (16 * counts + 8 * trace * self.net.timesteps) + 1
-        with ThreadPoolExecutor(workers) as pool:
-            pending = []
+        per_image = self._neurons * (8 * counts + 8 * trace * self.net.timesteps) + 1
+
+        def parts() -> Iterator[NDArray[np.uint8]]:
             for batch in batches:
-                even = -(-len(batch) // workers)
+                even = -(-len(batch) // (cpu_count() or 1))
                 size = max(1, min(even, CHUNK_BYTES // per_image))
-                for k in range(0, len(batch), size):
-                    pending.append(pool.submit(self._chunk, batch[k : k + size], trace, counts))
-                    if len(pending) > workers:
-                        yield pending.pop(0).result()
-            for job in pending:
-                yield job.result()
+                yield from (batch[k : k + size] for k in range(0, len(batch), size))
+
+        return ordered_map(lambda part: self._chunk(part, trace, counts), parts())
 
     def _load(self, library: Path) -> None:
         net = self.net
@@ -152,28 +162,60 @@ class Engine:
     def _pointer(self, array: NDArray[Any] | None, ctype: str = "void *") -> Any:
         return self._ffi.NULL if array is None else self._ffi.cast(ctype, array.ctypes.data)
 
+    def totals(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+        """Outputs at every timestep, (batch, T, K), and of each layer but the last the spikes that
+        its neurons send to all images, (C, H, W), on one core. (Graded currents may exceed what the
+        sums hold: of layers that send these they mean nothing.)
+        """
+        capture = self._capture(len(images), all_spikes=True)
+        self._run(images, capture)
+        assert capture.all_spikes is not None
+        return self._outputs(capture), self._by_layer(capture.all_spikes, slice(None, -1))
+
     def _chunk(self, images: NDArray[np.uint8], trace: bool, counts: bool) -> Run:
+        capture = self._capture(len(images), counts=counts, trace=trace)
+        membranes, classes = self._run(images, capture)
+        total, spikes, sent, held = capture.counts, capture.spikes, capture.sent, capture.held
+        return Run(
+            Simulation(
+                self._outputs(capture),
+                {} if total is None else self._by_layer(total, slice(None, -1)),
+                {} if spikes is None else self._by_layer(spikes, slice(None, -1)),
+                None if sent is None or held is None else self._trace(sent, held),
+            ),
+            membranes,
+            classes,
+        )
+
+    def _capture(
+        self, n: int, *, counts: bool = False, all_spikes: bool = False, trace: bool = False
+    ) -> _Capture:
+        steps, neurons = self.net.timesteps, self._neurons
+        outputs = np.zeros((n, steps, self._first[-1] - self._first[-2]), np.int32)
+        total, spikes = np.zeros((2, n, neurons), np.int32) if counts else (None, None)
+        sent, held = np.zeros((2, n, steps, neurons), np.int32) if trace else (None, None)
+        together = np.zeros(neurons, np.uint32) if all_spikes else None
+        return _Capture(outputs, total, spikes, together, sent, held)
+
+    def _outputs(self, capture: _Capture) -> NDArray[np.int64]:
+        canonical = channels_first(capture.outputs, self.net.layers[-1].shape)
+        return canonical.reshape(*capture.outputs.shape).astype(np.int64)
+
+    def _run(
+        self, images: NDArray[np.uint8], capture: _Capture
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Membranes (n, K) and classes (n,) as the emitted function hands them out."""
         net, n = self.net, len(images)
         ordered = images if net.input.layout == "CHW" else images.transpose(0, 2, 3, 1)
         ordered = np.ascontiguousarray(ordered)
-        outputs_size = self._first[-1] - self._first[-2]
-        outputs = np.zeros((n, net.timesteps, outputs_size), np.int32)
-        total = np.zeros((n, self._neurons), np.int64) if counts else None
-        spikes = np.zeros_like(total) if total is not None else None
-        sent = np.zeros((n, net.timesteps, self._neurons), np.int32) if trace else None
-        held = np.zeros_like(sent) if sent is not None else None
-        classes, membranes = np.zeros(n, np.int32), np.zeros((n, outputs_size), np.int32)
+        classes, membranes = np.zeros(n, np.int32), np.zeros_like(capture.outputs[:, 0])
         arena = self._arena()
-        capture = self._ffi.new(
-            "harness_capture *",
-            [
-                self._pointer(outputs, "int32_t *"),
-                self._pointer(total, "int64_t *"),
-                self._pointer(spikes, "int64_t *"),
-                self._pointer(sent, "int32_t *"),
-                self._pointer(held, "int32_t *"),
-            ],
-        )
+        pointers = [
+            self._pointer(getattr(capture, name), f"{'u' if name == 'all_spikes' else ''}int32_t *")
+            for name in ("outputs", "counts", "spikes", "all_spikes", "sent", "held")
+        ]
         error = self._lib.harness_images(
             self._net,
             self._pointer(arena),
@@ -183,7 +225,7 @@ class Engine:
             int(np.prod(net.input.shape)),
             self._pointer(classes, "int32_t *"),
             self._pointer(membranes, "int32_t *"),
-            capture[0],
+            self._ffi.new("harness_capture *", pointers)[0],
         )
         if error:
             raise ToolError(
@@ -191,17 +233,7 @@ class Engine:
             )
         if (arena.view(np.uint8)[self.arena_bytes :] != GUARD).any():
             raise ToolError(Problem("the compiled network", "wrote beyond its arena"))
-        canonical = channels_first(outputs, net.layers[-1].shape)
-        return Run(
-            Simulation(
-                canonical.reshape(n, net.timesteps, -1).astype(np.int64),
-                {} if total is None else self._by_layer(total, slice(None, -1)),
-                {} if spikes is None else self._by_layer(spikes, slice(None, -1)),
-                None if sent is None or held is None else self._trace(sent, held),
-            ),
-            membranes,
-            classes,
-        )
+        return membranes, classes
 
     def _by_layer(self, values: NDArray[Any], which: slice) -> dict[str, NDArray[np.int64]]:
         """(..., neurons) split into (..., C, H, W) of the layers chosen."""
@@ -220,6 +252,22 @@ class Engine:
             )
             for layer in self.net.layers
         }
+
+
+_COMPILING = Lock()
+
+
+def compiled(net: FixedNet) -> Engine:
+    """The engine of `net`, which a process compiles once."""
+    with _COMPILING:
+        return _compiled(net)
+
+
+@lru_cache(maxsize=1)
+def _compiled(net: FixedNet) -> Engine:
+    engine = Engine(net)
+    engine.close()  # what is loaded needs no file
+    return engine
 
 
 def prefix_of(files: Mapping[str, bytes]) -> str:

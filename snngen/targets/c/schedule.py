@@ -21,12 +21,14 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate
 from snngen.ops import Interval, MaxPool
 from snngen.spiking import INPUT
+from snngen.targets.c.events import Events, by_events
 from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
 
 ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
 MOST_SPLITS = 64  # each costs the square of the number of layers
 Preference = Literal["smallest", "fastest"]
-Role = Literal["values", "membrane", "balance", "scratch"]
+Optimise = Literal["speed", "size"]
+Role = Literal["values", "membrane", "balance", "scratch", "prepared"]
 Key = tuple[str, Role]
 
 
@@ -53,6 +55,7 @@ class Plan:
     """`order`: layer numbers as they run, the first `at_once` of them for all timesteps.
 
     `regions` and `offsets` (bytes from the start of the arena) are keyed by owner and role.
+    `events`: the synapses that are read by events, by layer and place among its synapses.
     """
 
     order: tuple[int, ...]
@@ -60,17 +63,19 @@ class Plan:
     regions: Mapping[Key, Region]
     offsets: Mapping[Key, int]
     arena_bytes: int
+    events: Mapping[tuple[str, int], Events]
 
 
-def plan(net: FixedNet, preference: Preference = "smallest") -> Plan:
+def plan(net: FixedNet, preference: Preference = "smallest", optimise: Optimise = "speed") -> Plan:
     """The split with the smallest arena, of equals the one with most layers at once; or, where
-    "fastest" is preferred, all layers at once.
+    "fastest" is preferred, all layers at once. Events, which take two bytes a weight, for "speed".
     """
+    events = _events(net) if optimise == "speed" else {}
     count = len(net.layers)
     stride = -(-count // MOST_SPLITS)
     steps = range(count, -1, -stride)
     splits = [count] if preference == "fastest" or net.timesteps == 1 else [*steps, 0]
-    return min((_plan(net, k) for k in splits), key=lambda found: found.arena_bytes)
+    return min((_plan(net, k, events) for k in splits), key=lambda found: found.arena_bytes)
 
 
 def constant_synapses(net: FixedNet, layer: FixedLayer) -> int:
@@ -86,18 +91,23 @@ def counts_maxima(net: FixedNet, layer: FixedLayer) -> bool:
     return pools and net.timesteps > 1 and not net.is_constant(layer.name)
 
 
-def _plan(net: FixedNet, split: int) -> Plan:
+def _plan(net: FixedNet, split: int, events: Mapping[tuple[str, int], Events]) -> Plan:
     numbers = range(len(net.layers))
     at_once = [i for i in numbers if i < split or net.is_constant(net.layers[i].name)]
     stepped = [i for i in numbers if i not in at_once]
     ticks = {net.layers[i].name: tick for tick, i in enumerate([*at_once, *stepped])}
-    regions = {region.key: region for region in _regions(net, ticks, len(at_once))}
+    regions = {region.key: region for region in _regions(net, ticks, len(at_once), events)}
     offsets = place(list(regions.values()))
     size = max(offset + regions[key].storage.bytes for key, offset in offsets.items())
-    return Plan((*at_once, *stepped), len(at_once), regions, offsets, _aligned(size))
+    return Plan((*at_once, *stepped), len(at_once), regions, offsets, _aligned(size), events)
 
 
-def _regions(net: FixedNet, ticks: dict[str, int], first_stepped: int) -> list[Region]:
+def _regions(
+    net: FixedNet,
+    ticks: dict[str, int],
+    first_stepped: int,
+    events: Mapping[tuple[str, int], Events],
+) -> list[Region]:
     last = len(net.layers) - 1
     readers: dict[str, list[int]] = {name: [] for name in [INPUT, *ticks]}
     for layer in net.layers:
@@ -124,6 +134,11 @@ def _regions(net: FixedNet, ticks: dict[str, int], first_stepped: int) -> list[R
             regions.append(Region(layer.name, "values", values, tick, until(layer.name, tick)))
         scratch = Storage((_scratch_words(net, layer), 1, 1), 1, I32)
         regions.append(Region(layer.name, "scratch", scratch, tick, tick))
+        once, each = _prepared(net, layer, events)
+        total = once + each * (1 if stepped else net.timesteps)
+        if total:
+            storage = Storage((total // I32.bytes, 1, 1), 1, I32)
+            regions.append(Region(layer.name, "prepared", storage, tick, tick))
         if stepped:
             regions += [
                 Region(layer.name, role, storage, first_stepped, last)
@@ -132,13 +147,39 @@ def _regions(net: FixedNet, ticks: dict[str, int], first_stepped: int) -> list[R
     return regions
 
 
+def _events(net: FixedNet) -> dict[tuple[str, int], Events]:
+    found = {
+        (layer.name, k): by_events(net, layer, synapse)
+        for layer in net.layers
+        for k, synapse in enumerate(layer.synapses)
+    }
+    return {key: events for key, events in found.items() if events is not None}
+
+
+def _prepared(
+    net: FixedNet, layer: FixedLayer, events: Mapping[tuple[str, int], Events]
+) -> tuple[int, int]:
+    """Bytes that are made of what the layer reads: of constant sources, and of a timestep of
+    others.
+    """
+    once = each = 0
+    for k, synapse in enumerate(layer.synapses):
+        found = events.get((layer.name, k))
+        size = found.prepared_bytes if found else 0
+        if net.is_constant(synapse.source):
+            once += size
+        else:
+            each += size
+    return once, each
+
+
 def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
-    """Rows of 32-bit integers, as snn_gather.c and snn_max_pool_counts.c divide them."""
-    channels = layer.shape[0]
+    """32-bit integers, as snn_gather.c and snn_max_pool_counts.c divide them."""
+    channels, _, width = layer.shape
     if counts_maxima(net, layer):
         return channels * (2 + layer.synapses[0].op.fan_in)
-    rows = 1 + (layer.neuron is not None) + (constant_synapses(net, layer) > 0)
-    return channels * (rows + takes_back(layer))
+    lines = 1 + (layer.neuron is not None) + (constant_synapses(net, layer) > 0)
+    return channels * width * (lines + takes_back(layer))
 
 
 def takes_back(layer: FixedLayer) -> bool:

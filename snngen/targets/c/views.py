@@ -6,7 +6,7 @@ harmless characters.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, MaxPool, Op, Scale, Select, SumPool, Window
-from snngen.spiking import INPUT
+from snngen.spiking import INPUT, Synapse
+from snngen.targets.c.constants import (
+    NO_ARRAY,
+    ArrayView,
+    LayerView,
+    ModelView,
+    StructView,
+    SynapseView,
+    ValuesView,
+    c_bool,
+    c_int,
+    harmless,
+)
+from snngen.targets.c.events import Events
 from snngen.targets.c.limits import check_sizes
 from snngen.targets.c.schedule import (
     Key,
@@ -25,149 +38,16 @@ from snngen.targets.c.schedule import (
     counts_maxima,
     takes_back,
 )
+from snngen.targets.c.steps import steps
 from snngen.targets.c.storage import (
     I16,
+    I32,
     PARAMETERS,
+    U32,
     Element,
     narrowest,
     weights_in_order,
 )
-
-LINE = 96
-
-
-@dataclass(frozen=True)
-class ArrayView:
-    """A constant array; `owner` is the layer, or the input, to which its bytes are charged."""
-
-    name: str
-    element: Element
-    values: NDArray[np.int64]
-    owner: str
-    comment: str
-
-    @property
-    def bytes(self) -> int:
-        return self.element.bytes * self.values.size
-
-    @property
-    def length(self) -> int:
-        return self.values.size
-
-    @property
-    def lines(self) -> list[str]:
-        """The elements, each followed by a comma, wrapped."""
-        return wrapped([c_int(int(v)) for v in self.values])
-
-    @property
-    def reference(self) -> str:
-        """An initialiser for an snn_array."""
-        return f"{{{self.name}, {self.element.name}}}"
-
-
-NO_ARRAY = "{NULL, SNN_I8}"
-
-
-@dataclass(frozen=True)
-class ValuesView:
-    """An snn_values."""
-
-    name: str
-    channels: int
-    height: int
-    width: int
-    planes: int
-    element: str
-    row_bytes: int
-    plane_bytes: int
-    offset: int
-    comment: str
-
-
-@dataclass(frozen=True)
-class StructView:
-    """An operator's or a neuron's constant struct: C type, name, and initialisers in order."""
-
-    ctype: str
-    name: str
-    fields: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class SynapseView:
-    """An snn_synapse."""
-
-    add: str
-    op: str
-    source: str
-    channels: int
-
-
-@dataclass(frozen=True)
-class LayerView:
-    """An snn_layer and the synapses that it points to."""
-
-    number: int
-    comment: str
-    run: str
-    output: str
-    synapses_name: str
-    synapses: tuple[SynapseView, ...]
-    constant_synapses: int
-    bias: str
-    fire: str
-    neuron: str
-    initial: str
-    membrane: str
-    balance: str
-    scratch: int
-    has_balance: str
-    is_constant: str
-
-
-@dataclass(frozen=True)
-class ModelView:
-    """All constants of model.c, in the order in which they refer to each other."""
-
-    arrays: list[ArrayView]
-    values: list[ValuesView]
-    structs: list[StructView]
-    layers: list[LayerView]
-    input: str
-    table: str
-    lowest: str
-    highest: str
-    channels_differ: str
-    output_position: int
-    image_is_chw: str
-    output_is_chw: str
-
-
-def c_int(value: int) -> str:
-    """A literal whose type is no wider than its value needs."""
-    return str(value) if value > -(2**31) else "(-2147483647 - 1)"
-
-
-def c_bool(value: bool) -> str:
-    """A literal of stdbool.h."""
-    return "true" if value else "false"
-
-
-def harmless(text: str) -> str:
-    """`text` reduced to what can stand in any C comment, at most 60 characters."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:60]
-
-
-def wrapped(items: list[str]) -> list[str]:
-    """Items, each followed by a comma, in lines of at most LINE characters."""
-    lines: list[str] = []
-    line = ""
-    for item in items:
-        if line and len(line) + len(item) + 2 > LINE:
-            lines.append(line)
-            line = ""
-        line += f"{' ' if line else ''}{item},"
-    return [*lines, line]
 
 
 def model_view(net: FixedNet, plan: Plan) -> ModelView:
@@ -217,16 +97,9 @@ class _Views:
     def _layer(self, number: int, values: dict[str, str]) -> LayerView:
         net, layer = self.net, self.net.layers[number]
         prefix = f"layer{number}"
-        constant_first = sorted(layer.synapses, key=lambda s: not net.is_constant(s.source))
-        synapses = tuple(
-            SynapseView(
-                _function(synapse.op, layer, net),
-                f"&{self._op(synapse.op, f'{prefix}_synapse{k}', layer)}",
-                f"&{values[synapse.source]}",
-                layer.shape[0],
-            )
-            for k, synapse in enumerate(constant_first)
-        )
+        numbered = enumerate(layer.synapses)
+        constant_first = sorted(numbered, key=lambda s: not net.is_constant(s[1].source))
+        synapses = tuple(self._synapses(constant_first, layer, prefix, values))
         fire, neuron, initial = self._neuron(layer, prefix)
         accumulates = isinstance(layer.neuron, Accumulate) and number in self._stepped()
         return LayerView(
@@ -249,6 +122,45 @@ class _Views:
             has_balance=c_bool(takes_back(layer)),
             is_constant=c_bool(net.is_constant(layer.name)),
         )
+
+    def _synapses(
+        self,
+        synapses: list[tuple[int, Synapse]],
+        layer: FixedLayer,
+        prefix: str,
+        values: dict[str, str],
+    ) -> Iterator[SynapseView]:
+        net = self.net
+        channels, _, width = layer.shape
+        prepared = self.plan.offsets.get((layer.name, "prepared"), 0)
+        for k, synapse in synapses:
+            name, source = f"{prefix}_synapse{k}", f"&{values[synapse.source]}"
+            found = self.plan.events.get((layer.name, k))
+            if found is None:
+                op = self._op(synapse.op, name, layer)
+                add = _function(synapse.op, layer, net)
+                yield SynapseView(add, f"&{op}", source, channels, width)
+                continue
+            op = self._events(found, name, layer)
+            size = found.prepared_bytes
+            yield SynapseView(
+                found.add, f"&{op}", source, channels, width, found.prepare, prepared, size
+            )
+            once = layer.name in self._stepped_names() or net.is_constant(synapse.source)
+            prepared += size * (1 if once else net.timesteps)
+
+    def _events(self, found: Events, name: str, layer: FixedLayer) -> str:
+        weights = self._array(f"{name}_weights", found.weights, layer.name, found.order, I32)
+        return self._struct(
+            found.struct,
+            name,
+            weights=weights.name,
+            window=_window(found.window),
+            **{what: str(value) for what, value in found.parameters},
+        )
+
+    def _stepped_names(self) -> set[str]:
+        return {self.net.layers[i].name for i in self._stepped()}
 
     def _stepped(self) -> tuple[int, ...]:
         return self.plan.order[self.plan.at_once :]
@@ -278,7 +190,6 @@ class _Views:
                     name,
                     multiplier=factors,
                     window=_window(window),
-                    width=str(layer.shape[2]),
                 )
             case MaxPool(window):
                 return self._struct("snn_max_pool_op", name, window=_window(window))
@@ -300,28 +211,23 @@ class _Views:
                 return "NULL", "NULL", NO_ARRAY
             case Accumulate():
                 return "snn_accumulate", "NULL", NO_ARRAY
-            case Level(thresholds, lowest):
-                order = "level thresholds, [channel][level]"
-                array = self._array(f"{prefix}_levels", thresholds, layer.name, order)
-                name = self._struct(
-                    "snn_level_op",
-                    f"{prefix}_neuron",
-                    thresholds=array.reference,
-                    levels=str(thresholds.shape[1]),
-                    lowest=c_int(lowest),
-                )
-                return "snn_level", f"&{name}", NO_ARRAY
+            case Level() as neuron:
+                return "snn_level", f"&{self._level(neuron, layer, prefix)}", NO_ARRAY
             case IF() as neuron:
                 threshold = self._array(
-                    f"{prefix}_threshold", neuron.threshold, layer.name, "threshold, [channel]"
+                    f"{prefix}_threshold", neuron.threshold, layer.name, "threshold, [channel]", I32
                 )
+                v_min = "NULL"
+                if neuron.v_min is not None:
+                    comment = "v_min, [channel]"
+                    v_min = self._array(
+                        f"{prefix}_v_min", neuron.v_min, layer.name, comment, I32
+                    ).name
                 name = self._struct(
                     "snn_if_op",
                     f"{prefix}_neuron",
-                    threshold=threshold.reference,
-                    v_min=self._optional(
-                        f"{prefix}_v_min", neuron.v_min, layer, "v_min, [channel]"
-                    ),
+                    threshold=threshold.name,
+                    v_min=v_min,
                     max_spikes=str(neuron.max_spikes),
                     reset_to_zero=c_bool(neuron.reset == "zero"),
                     takes_back=c_bool(neuron.signed),
@@ -329,6 +235,32 @@ class _Views:
                 initial = neuron.v_init if neuron.v_init.any() else None
                 v_init = self._optional(f"{prefix}_v_init", initial, layer, "v_init, [channel]")
                 return "snn_if", f"&{name}", v_init
+
+    def _level(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
+        found = steps(neuron.thresholds)
+        parts = {
+            "base": (found.base, I32),
+            "last": (found.last, I32),
+            "multiplier": (found.multiplier, U32),
+            "offset": (found.offset, U32),
+        }
+        names = {
+            what: self._array(
+                f"{prefix}_{what}", values, layer.name, f"{what} of levels, [channel]", element
+            ).name
+            for what, (values, element) in parts.items()
+        }
+        rest = None if found.exact else neuron.thresholds
+        order = "level thresholds, [channel][level]"
+        return self._struct(
+            "snn_level_op",
+            f"{prefix}_neuron",
+            **names,
+            thresholds=self._optional(f"{prefix}_levels", rest, layer, order),
+            levels=str(neuron.thresholds.shape[1]),
+            shift=str(found.shift),
+            lowest=c_int(neuron.lowest),
+        )
 
     def _array(
         self,

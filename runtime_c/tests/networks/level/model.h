@@ -1,6 +1,6 @@
 /* model.h - the spiking network 'level_showcase', converted by snngen 0.1.0 (drawn).
  *
- * Network 6837215d0bbb9e59fe51d13c833928164e598f0ec36ee35f0d7416293f5ff3ac.
+ * Network 7216753426160edd863ddef74b7c62860aaba305df2b5c8986c7a2edc8655f87.
  * Generated: change the network and emit again, rather than this file. */
 #ifndef MODEL_H
 #define MODEL_H
@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-#define MODEL_DIGEST "6837215d0bbb9e59fe51d13c833928164e598f0ec36ee35f0d7416293f5ff3ac"
-#define MODEL_ARENA_BYTES 372ul
+#define MODEL_DIGEST "7216753426160edd863ddef74b7c62860aaba305df2b5c8986c7a2edc8655f87"
+#define MODEL_ARENA_BYTES 860ul
 #define MODEL_INPUT_BYTES 105ul /* HWC of 3x7x5 (CxHxW) */
 #define MODEL_OUTPUTS 4
 #define MODEL_TIMESTEPS 1

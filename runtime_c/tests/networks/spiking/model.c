@@ -45,25 +45,26 @@ static const int16_t input_highest[2] = {
     59, 59,
 };
 
-/* 'first' weights, [ky][kx][input][output] */
-static const int8_t layer0_synapse0_weights[162] = {
-    16, 44, -33, -54, -37, -9, -57, -48, -43, 39, 33, 4, 52, -7, -15, 39, 30, -23, -51, -15, 2, 35,
-    -38, 5, 31, -46, -52, -2, 4, -35, 35, -43, -57, -16, 42, -7, 28, -23, 53, -6, 44, -48, 51, -39,
-    -29, 14, 39, 29, 41, -15, 39, 50, -38, 26, 48, 25, 30, 17, 31, -14, 59, -39, -4, 42, 42, 16,
-    -50, -20, -30, -30, -6, -31, 27, -6, 37, -45, 10, 56, -45, 4, -42, -38, 20, 47, 33, -10, 50,
-    -46, 49, -6, -28, -49, -38, 26, 30, 5, -43, 8, -57, -58, -20, 7, 12, -3, -17, -8, 30, 27, 41,
-    19, -27, -12, -22, -58, -20, 54, -47, -8, -16, -45, -13, -56, -14, -49, -34, -54, -24, 27, -29,
-    59, 26, 26, 25, -7, -23, -39, 26, 46, -23, -19, 35, 21, 41, 52, 30, -52, 29, 16, -36, 32, 49,
-    51, -14, 46, -53, -38, 16, 41, -44, 58, 32, 59,
+/* 'first' weights, [ky][kx][input][pair of outputs] */
+static const int32_t layer0_synapse0_weights[108] = {
+    2883600, -3538977, -589861, -3145785, -43, 0, 2162727, 3407876, -983047, 1966119, -23, 0,
+    -983091, 2293762, 327642, -3014625, -52, 0, 262142, 2293725, -3735595, 2752496, -7, 0, -1507300,
+    -393163, -3145684, -2555853, -29, 0, 2555918, 2687005, 2555889, -2490318, 26, 0, 1638448,
+    1114142, -917473, -2555845, -4, 0, 2752554, -3276784, -1966100, -393246, -31, 0, -393189,
+    -2949083, 3670026, 262099, -42, 0, 1310682, 2162735, 3276790, 3211218, -6, 0, -3211292, 1703898,
+    327710, 524245, -57, 0, -1310778, 786439, -1114115, 1966072, 27, 0, 1245225, -786459, -3801110,
+    3538924, -47, 0, -1048584, -852013, -917560, -2228273, -54, 0, 1769448, 3866595, 1703962,
+    -458727, -23, 0, 1703897, -1507282, 2293741, 2686997, 52, 0, -3407842, 1048605, 2097116,
+    3342385, -14, 0, -3473362, 1048538, -2883543, 2097210, 59, 0,
 };
 
 /* 'first' threshold, [channel] */
-static const int16_t layer0_threshold[9] = {
+static const int32_t layer0_threshold[9] = {
     3189, 2163, 2689, 3505, 3545, 3158, 3752, 2599, 2328,
 };
 
 /* 'first' v_min, [channel] */
-static const int16_t layer0_v_min[9] = {
+static const int32_t layer0_v_min[9] = {
     -41, -75, -233, -273, -56, -160, -57, -256, -56,
 };
 
@@ -86,7 +87,7 @@ static const int8_t layer1_synapse0_weights[81] = {
 };
 
 /* 'depthwise' threshold, [channel] */
-static const int16_t layer1_threshold[9] = {
+static const int32_t layer1_threshold[9] = {
     122, 151, 112, 142, 103, 198, 150, 184, 112,
 };
 
@@ -100,22 +101,23 @@ static const int8_t layer1_bias[9] = {
     -15, -23, 38, 40, -16, 5, 52, 45, 23,
 };
 
-/* 'sum' weights, [ky][kx][input][output] */
-static const int8_t layer3_synapse0_weights[162] = {
-    2, 1, 1, 1, 0, 1, 0, -2, 1, 1, -2, 2, 1, 2, -2, -1, -2, -2, -2, 2, 2, -1, 2, -2, 2, -2, 2, 1,
-    -1, 2, -1, -1, -2, -1, 1, -1, 0, -1, 0, 0, -1, -2, 1, 1, -1, 0, -2, -1, -1, -1, 2, 0, 0, -2, 2,
-    0, 1, -1, -1, -1, 1, 0, -1, 0, 2, 0, 0, -1, 0, -1, -1, 2, 1, 0, 1, 0, 0, 2, 0, 2, 0, -2, 2, 0,
-    0, -1, -1, 0, -1, -1, -2, -2, 2, -2, 1, -1, 2, 0, -2, 0, -1, 0, 2, 2, 2, 1, 1, -1, 2, 1, -2, -2,
-    2, -1, -1, 0, 0, -1, -1, 2, 0, -1, 0, 2, -1, 2, -1, 2, 1, -1, -1, 0, 1, -1, 2, -1, 2, 1, -1, 0,
-    2, 1, -1, -1, 1, 0, -1, -1, 2, 0, 0, -2, 1, -2, -2, 1, -1, 2, -2, 0, -1, -1,
+/* 'sum' weights, [ky][kx][input][pair of outputs] */
+static const int32_t layer3_synapse0_weights[108] = {
+    65538, 65537, 65536, -131072, 1, 0, -131071, 65538, -131070, -131073, -2, 0, 131070, -65534,
+    -131070, -131070, 2, 0, -65535, -65534, -131073, 65535, -1, 0, -65536, 0, -131073, 65537, -1, 0,
+    -131072, -65537, 131071, 0, -2, 0, 2, -65535, -65537, 1, -1, 0, 131072, 0, -1, -65537, 2, 0, 1,
+    1, 131072, 131072, 0, 0, 131070, 0, -65537, -65536, -1, 0, -131074, -131070, -65535, 2, -2, 0,
+    -65536, 131072, 131074, 65537, -1, 0, 65538, -131074, -65534, -1, 0, 0, -65537, 2, -1, -65534,
+    2, 0, 131071, -65535, -1, -65535, 2, 0, 131071, -65535, 131072, -65535, -1, 0, 1, -65537, 2,
+    -131072, 1, 0, -131074, -65535, -131070, -65536, -1, 0,
 };
 
-/* 'sum' weights, [ky][kx][input][output] */
-static const int8_t layer3_synapse1_weights[81] = {
-    -12, 5, 0, 0, -13, 1, -13, 16, 5, -10, 13, -8, 8, 10, -1, 18, 0, -4, 18, 1, -1, -1, 10, -14, 4,
-    -11, -8, -2, 9, -15, -8, 12, 10, -1, 7, -15, 5, 13, 9, -14, -15, 3, 4, -13, -9, 0, 7, -7, 4, 7,
-    3, -14, 4, -6, 13, 13, 14, 3, 18, 17, 17, 11, 15, -12, 18, 10, 11, 11, 10, 7, -13, 2, -6, -8,
-    -4, -11, 1, 18, -14, 12, -9,
+/* 'sum' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+static const int32_t layer3_synapse1_weights[54] = {
+    327668, 0, 65523, 1048563, 5, 0, 851958, 524280, -65526, 18, -4, 0, 65554, -65537, -917494,
+    -720892, -8, 0, 589822, -524303, 655372, 458751, -15, 0, 851973, -917495, 196593, -851964, -9,
+    0, 458752, 262137, 196615, 262130, -6, 0, 851981, 196622, 1114130, 720913, 15, 0, 1179636,
+    720906, 655371, -851961, 2, 0, -524294, -720900, 1179649, 786418, -9, 0,
 };
 
 /* 'sum' weights */
@@ -124,7 +126,7 @@ static const int8_t layer3_synapse2_weights[9] = {
 };
 
 /* 'sum' threshold, [channel] */
-static const int8_t layer3_threshold[9] = {
+static const int32_t layer3_threshold[9] = {
     59, 39, 55, 58, 47, 34, 38, 45, 38,
 };
 
@@ -153,23 +155,24 @@ static const int16_t layer5_synapse0_columns[2] = {
     1, 0,
 };
 
-/* 'dense' weights, [y][x][input][output] */
-static const int8_t layer6_synapse0_weights[240] = {
-    4, 2, 44, -1, 23, 2, 1, -15, 23, -11, 24, 54, -22, -24, 15, -18, -26, 56, -1, 41, 19, 41, 43,
-    20, -24, -16, 2, 50, 20, 37, 3, 13, -10, 15, -26, -7, 35, -2, 34, 7, 13, -15, 7, -28, 7, -30,
-    -27, 4, 25, -28, 53, 59, 0, -18, -23, 4, 0, 12, -26, 31, -14, -11, 24, 34, 14, -16, 39, 24, 53,
-    -6, 10, -5, 27, -14, 49, -29, 31, 43, 38, 10, 39, 54, 12, 46, 35, -22, 21, 14, 42, -29, -11, 3,
-    17, -25, -13, -20, -11, 46, -28, 4, -6, -10, 51, -10, -24, -28, 55, 39, -29, 34, 33, 47, 14, 10,
-    -18, 5, 4, 16, 54, 4, 53, -5, 43, 44, 46, 40, 19, 35, 39, -14, 50, 25, -24, 41, -6, -28, -7,
-    -29, 29, 21, -3, -6, -2, -12, -18, -6, -11, 0, -5, 33, 47, 12, -18, 25, -20, 35, 46, -20, 27,
-    -5, -5, 48, 30, 31, 55, 54, -17, -15, 5, 6, 22, 38, 7, -26, 37, -1, 51, -19, 58, -13, 57, 38,
-    22, 51, 4, 38, -21, 4, 8, 8, 52, -26, 43, -17, -6, -7, -14, 52, -12, 24, 29, 56, -16, 52, 37,
-    -8, 46, 32, 37, -16, 30, 29, -19, 31, 38, 56, 9, 11, 24, 55, 10, 54, 26, 35, 9, 41, 55, 16, 50,
-    -19, -4, 47, -18, 6, -2, 32, 6, 16, 36, -3,
+/* 'dense' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+static const int32_t layer6_synapse0_weights[120] = {
+    -983027, -1835001, -1966073, 262117, 131076, -65492, 131095, -983039, -1834983, 3866677,
+    -1179648, 262121, -720873, 3538968, -1572886, -1179633, 786432, 2031590, -720910, 2228248,
+    3669990, 2686975, 2686995, 1310763, -1048562, 1572903, -393163, -327670, -1048600, 3276802,
+    2424852, 851971, -917477, -1900495, 2818079, 655398, 983030, -458778, -131037, 458786, -327627,
+    2883627, 2621486, 2293779, 3538983, 3014668, -1441757, 917525, -917465, 1638450, 2686952,
+    -1835014, -1900502, 196597, -1638383, -1310733, -1900551, 1376285, -393219, -786434, 3014645,
+    262116, -655366, -655309, -393234, -11, 2162683, 786479, -1835032, 2555959, 2228195, 3080225,
+    1638382, 2293740, -1310674, -327653, 655374, 327662, 1048580, 262198, 3670045, 3407856, -524251,
+    2097198, 3145723, 2031646, 3538999, -983057, -1048539, 1900574, 2031597, 3670054, 393221,
+    2490390, -1703929, -65499, 720905, 3604504, 3538954, 2293786, -1245133, -851910, 2490425,
+    3342358, 2686985, 1048631, -1245134, 3080188, 2490372, 262123, 524296, -1703884, 393198,
+    2097150, 1048582, -196572, -1114069, -458758, 3407858, 1572852,
 };
 
 /* 'dense' threshold, [channel] */
-static const int16_t layer6_threshold[8] = {
+static const int32_t layer6_threshold[8] = {
     361, 239, 231, 227, 209, 264, 358, 353,
 };
 
@@ -183,10 +186,11 @@ static const int8_t layer6_bias[8] = {
     15, -24, 45, -11, 24, -6, -14, -15,
 };
 
-/* 'output' weights, [y][x][input][output] */
-static const int8_t layer7_synapse0_weights[40] = {
-    33, 50, 17, 42, 55, -25, 53, -24, 42, 48, 41, 25, 5, 1, -29, 11, -6, -19, -25, -30, 10, -24, 46,
-    45, 13, -11, 21, 49, 23, 16, 2, 19, 44, 10, -9, 36, 15, 12, 47, 3,
+/* 'output' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+static const int32_t layer7_synapse0_weights[32] = {
+    3276833, 2752529, 55, 0, 3473383, 2752488, 48, 0, 1638441, 65541, -29, 0, -393205, -1638419,
+    -30, 0, -1572854, 2949166, 13, 0, 1376245, 1507377, 16, 0, 1245186, 655404, -9, 0, 983076,
+    3080204, 3, 0,
 };
 
 /* 'output' bias, [channel] */
@@ -199,7 +203,7 @@ static const int8_t layer7_bias[5] = {
 static const snn_values input_values = { /* 'input' values */
     .channels = 2, .height = 6, .width = 6,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 2, .plane_bytes = 72, .offset = 1512,
+    .row_bytes = 2, .plane_bytes = 72, .offset = 1704,
 };
 
 static const snn_values layer0_output = { /* 'first' values */
@@ -211,7 +215,7 @@ static const snn_values layer0_output = { /* 'first' values */
 static const snn_values layer1_output = { /* 'depthwise' values */
     .channels = 9, .height = 3, .width = 3,
     .planes = 12, .type = SNN_BITS,
-    .row_bytes = 2, .plane_bytes = 18, .offset = 864,
+    .row_bytes = 2, .plane_bytes = 18, .offset = 1080,
 };
 
 static const snn_values layer2_output = { /* 'pool' values */
@@ -223,62 +227,63 @@ static const snn_values layer2_output = { /* 'pool' values */
 static const snn_values layer3_output = { /* 'sum' values */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 392,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 944,
 };
 
 static const snn_values layer4_output = { /* 'average' values */
     .channels = 9, .height = 2, .width = 2,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 9, .plane_bytes = 36, .offset = 200,
+    .row_bytes = 9, .plane_bytes = 36, .offset = 72,
 };
 
 static const snn_values layer5_output = { /* 'select' values */
     .channels = 5, .height = 3, .width = 2,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 5, .plane_bytes = 30, .offset = 236,
+    .row_bytes = 5, .plane_bytes = 30, .offset = 108,
 };
 
 static const snn_values layer6_output = { /* 'dense' values */
     .channels = 8, .height = 1, .width = 1,
     .planes = 1, .type = SNN_BITS,
-    .row_bytes = 1, .plane_bytes = 1, .offset = 228,
+    .row_bytes = 1, .plane_bytes = 1, .offset = 80,
 };
 
 static const snn_values layer7_output = { /* 'output' values */
     .channels = 5, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 10, .plane_bytes = 10, .offset = 508,
+    .row_bytes = 10, .plane_bytes = 10, .offset = 1060,
 };
 
 static const snn_values layer3_membrane = { /* 'sum' membrane */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 18, .plane_bytes = 162, .offset = 0,
+    .row_bytes = 18, .plane_bytes = 162, .offset = 696,
 };
 
 static const snn_values layer3_balance = { /* 'sum' balance */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 308,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 860,
 };
 
 static const snn_values layer6_membrane = { /* 'dense' membrane */
     .channels = 8, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I32,
-    .row_bytes = 32, .plane_bytes = 32, .offset = 476,
+    .row_bytes = 32, .plane_bytes = 32, .offset = 1028,
 };
 
 /* --- Operators and neurons --------------------------------------------------------------------- */
 
-static const snn_conv_op layer0_synapse0 = {
-    .weights = {layer0_synapse0_weights, SNN_I8},
+static const snn_lanes_op layer0_synapse0 = {
+    .weights = layer0_synapse0_weights,
     .window = {3, 3, 1, 1, 1, 1, 1, 1},
-    .groups = 1,
+    .words = 6,
+    .rows_at_once = 3,
 };
 
 static const snn_if_op layer0_neuron = {
-    .threshold = {layer0_threshold, SNN_I16},
-    .v_min = {layer0_v_min, SNN_I16},
+    .threshold = layer0_threshold,
+    .v_min = layer0_v_min,
     .max_spikes = 1,
     .reset_to_zero = false,
     .takes_back = false,
@@ -291,8 +296,8 @@ static const snn_conv_op layer1_synapse0 = {
 };
 
 static const snn_if_op layer1_neuron = {
-    .threshold = {layer1_threshold, SNN_I16},
-    .v_min = {NULL, SNN_I8},
+    .threshold = layer1_threshold,
+    .v_min = NULL,
     .max_spikes = 1,
     .reset_to_zero = true,
     .takes_back = false,
@@ -302,16 +307,19 @@ static const snn_max_pool_op layer2_synapse0 = {
     .window = {2, 2, 2, 2, 1, 1, 0, 0},
 };
 
-static const snn_conv_op layer3_synapse0 = {
-    .weights = {layer3_synapse0_weights, SNN_I8},
+static const snn_lanes_op layer3_synapse0 = {
+    .weights = layer3_synapse0_weights,
     .window = {3, 3, 2, 2, 1, 1, 1, 1},
-    .groups = 1,
+    .words = 6,
+    .rows_at_once = 3,
 };
 
-static const snn_conv_op layer3_synapse1 = {
-    .weights = {layer3_synapse1_weights, SNN_I8},
+static const snn_scatter_op layer3_synapse1 = {
+    .weights = layer3_synapse1_weights,
     .window = {1, 1, 1, 1, 1, 1, 0, 0},
-    .groups = 1,
+    .words = 6,
+    .lines = 1,
+    .height = 3,
 };
 
 static const snn_scale_op layer3_synapse2 = {
@@ -319,8 +327,8 @@ static const snn_scale_op layer3_synapse2 = {
 };
 
 static const snn_if_op layer3_neuron = {
-    .threshold = {layer3_threshold, SNN_I8},
-    .v_min = {NULL, SNN_I8},
+    .threshold = layer3_threshold,
+    .v_min = NULL,
     .max_spikes = 3,
     .reset_to_zero = false,
     .takes_back = true,
@@ -329,7 +337,6 @@ static const snn_if_op layer3_neuron = {
 static const snn_sum_pool_op layer4_synapse0 = {
     .multiplier = {NULL, SNN_I8},
     .window = {3, 3, 2, 2, 1, 1, 1, 1},
-    .width = 2,
 };
 
 static const snn_select_op layer5_synapse0 = {
@@ -338,56 +345,74 @@ static const snn_select_op layer5_synapse0 = {
     .columns = layer5_synapse0_columns,
 };
 
-static const snn_linear_op layer6_synapse0 = {
-    .weights = {layer6_synapse0_weights, SNN_I8},
+static const snn_scatter_op layer6_synapse0 = {
+    .weights = layer6_synapse0_weights,
+    .window = {3, 2, 1, 1, 1, 1, 0, 0},
+    .words = 4,
+    .lines = 1,
+    .height = 1,
 };
 
 static const snn_if_op layer6_neuron = {
-    .threshold = {layer6_threshold, SNN_I16},
-    .v_min = {NULL, SNN_I8},
+    .threshold = layer6_threshold,
+    .v_min = NULL,
     .max_spikes = 1,
     .reset_to_zero = false,
     .takes_back = false,
 };
 
-static const snn_linear_op layer7_synapse0 = {
-    .weights = {layer7_synapse0_weights, SNN_I8},
+static const snn_scatter_op layer7_synapse0 = {
+    .weights = layer7_synapse0_weights,
+    .window = {1, 1, 1, 1, 1, 1, 0, 0},
+    .words = 4,
+    .lines = 1,
+    .height = 1,
 };
 
 /* --- Layers ------------------------------------------------------------------------------------ */
 
 static const snn_synapse layer0_synapses[] = {
-    {.add = snn_conv, .op = &layer0_synapse0, .source = &input_values, .channels = 9},
+    {.add = snn_lanes, .op = &layer0_synapse0, .source = &input_values, .channels = 9, .width = 6,
+     .prepare = snn_list_counts, .prepared = 1512, .prepared_bytes = 192},
 };
 
 static const snn_synapse layer1_synapses[] = {
-    {.add = snn_depthwise, .op = &layer1_synapse0, .source = &layer0_output, .channels = 9},
+    {.add = snn_depthwise, .op = &layer1_synapse0, .source = &layer0_output, .channels = 9, .width = 3,
+     .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
 static const snn_synapse layer2_synapses[] = {
-    {.add = NULL, .op = &layer2_synapse0, .source = &layer0_output, .channels = 9},
+    {.add = NULL, .op = &layer2_synapse0, .source = &layer0_output, .channels = 9, .width = 3,
+     .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
 static const snn_synapse layer3_synapses[] = {
-    {.add = snn_conv, .op = &layer3_synapse0, .source = &input_values, .channels = 9},
-    {.add = snn_conv, .op = &layer3_synapse1, .source = &layer2_output, .channels = 9},
-    {.add = snn_scale, .op = &layer3_synapse2, .source = &layer1_output, .channels = 9},
+    {.add = snn_lanes, .op = &layer3_synapse0, .source = &input_values, .channels = 9, .width = 3,
+     .prepare = snn_list_counts, .prepared = 432, .prepared_bytes = 192},
+    {.add = snn_scattered, .op = &layer3_synapse1, .source = &layer2_output, .channels = 9, .width = 3,
+     .prepare = snn_scatter, .prepared = 624, .prepared_bytes = 72},
+    {.add = snn_scale, .op = &layer3_synapse2, .source = &layer1_output, .channels = 9, .width = 3,
+     .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
 static const snn_synapse layer4_synapses[] = {
-    {.add = snn_sum_pool, .op = &layer4_synapse0, .source = &layer3_output, .channels = 9},
+    {.add = snn_sum_pool, .op = &layer4_synapse0, .source = &layer3_output, .channels = 9, .width = 2,
+     .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
 static const snn_synapse layer5_synapses[] = {
-    {.add = snn_select, .op = &layer5_synapse0, .source = &layer4_output, .channels = 5},
+    {.add = snn_select, .op = &layer5_synapse0, .source = &layer4_output, .channels = 5, .width = 2,
+     .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
 static const snn_synapse layer6_synapses[] = {
-    {.add = snn_linear, .op = &layer6_synapse0, .source = &layer5_output, .channels = 8},
+    {.add = snn_scattered, .op = &layer6_synapse0, .source = &layer5_output, .channels = 8, .width = 1,
+     .prepare = snn_scatter, .prepared = 64, .prepared_bytes = 16},
 };
 
 static const snn_synapse layer7_synapses[] = {
-    {.add = snn_linear, .op = &layer7_synapse0, .source = &layer6_output, .channels = 5},
+    {.add = snn_scattered, .op = &layer7_synapse0, .source = &layer6_output, .channels = 5, .width = 1,
+     .prepare = snn_scatter, .prepared = 40, .prepared_bytes = 16},
 };
 
 static const snn_layer layers[] = {
@@ -420,7 +445,7 @@ static const snn_layer layers[] = {
         .initial = {layer1_v_init, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 1080,
+        .scratch = 864,
         .number = 1,
         .has_balance = false,
         .is_constant = false,
@@ -437,7 +462,7 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 1080,
+        .scratch = 864,
         .number = 2,
         .has_balance = false,
         .is_constant = false,
@@ -454,7 +479,7 @@ static const snn_layer layers[] = {
         .initial = {layer3_v_init, SNN_I8},
         .membrane = &layer3_membrane,
         .balance = &layer3_balance,
-        .scratch = 164,
+        .scratch = 0,
         .number = 3,
         .has_balance = true,
         .is_constant = false,
@@ -471,7 +496,7 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 164,
+        .scratch = 0,
         .number = 4,
         .has_balance = false,
         .is_constant = false,
@@ -488,7 +513,7 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 164,
+        .scratch = 0,
         .number = 5,
         .has_balance = false,
         .is_constant = false,
@@ -505,7 +530,7 @@ static const snn_layer layers[] = {
         .initial = {layer6_v_init, SNN_I16},
         .membrane = &layer6_membrane,
         .balance = NULL,
-        .scratch = 164,
+        .scratch = 0,
         .number = 6,
         .has_balance = false,
         .is_constant = false,
@@ -522,7 +547,7 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = &layer7_output,
         .balance = NULL,
-        .scratch = 164,
+        .scratch = 0,
         .number = 7,
         .has_balance = false,
         .is_constant = false,

@@ -1,0 +1,304 @@
+/* Convolutions by events, two 16-bit sums in a word.
+ *
+ * The events of a row of the source, those of its values that are not 0, are listed once, and all
+ * windows that see the row share them: what a window sees of a row is a contiguous part of its list.
+ * The lists of the rows that a window spans lie in a ring.
+ *
+ *     row iy of the source      x=0     x=1   x=2        x=3
+ *     events                 [ c2 c5 | c1 |       | c0 c3 c5 ]
+ *     first                   0       2    3       3          6
+ */
+#include <string.h>
+
+#include "snn_pairs.h"
+#include "snn_row.h"
+#include "snn_window.h"
+
+/* An event: which weights it meets, counted in words from those of column 0, and how many spikes. */
+typedef struct {
+    uint16_t word;
+    int16_t count;
+} event;
+
+/* A row's list within the ring: first[x] is the index of the first event in column x or beyond. */
+typedef struct {
+    uint16_t *first; /* [width + 1] */
+    event *events;
+} event_row;
+
+static size_t first_bytes(const snn_values *source)
+{
+    const size_t bytes = ((size_t)source->width + 1) * sizeof(uint16_t);
+    return (bytes + sizeof(event) - 1) / sizeof(event) * sizeof(event);
+}
+
+static event_row row_of(const snn_synapse *synapse, const unsigned char *events, uint16_t iy)
+{
+    const snn_lanes_op *op = synapse->op;
+    const snn_values *source = synapse->source;
+    const size_t most = (size_t)source->width * source->channels;
+    const size_t slot = iy % op->window.kernel_height;
+    unsigned char *at =
+        (unsigned char *)events + slot * (first_bytes(source) + most * sizeof(event));
+    const event_row row = {(uint16_t *)(void *)at, (event *)(void *)(at + first_bytes(source))};
+    return row;
+}
+
+/* Appends the events of one position, and returns where the next goes. */
+static event *list_position(event *to, const unsigned char *row, const snn_values *source,
+                            uint16_t word, uint16_t words)
+{
+    if (source->type == SNN_BITS) {
+        for (uint16_t c = 0; c < source->channels; c = (uint16_t)(c + 8)) {
+            uint16_t at = (uint16_t)(word + c * words);
+            for (unsigned bits = row[c >> 3]; bits != 0; bits >>= 1) {
+                if (bits & 1) {
+                    to->word = at;
+                    to->count = 1;
+                    ++to;
+                }
+                at = (uint16_t)(at + words);
+            }
+        }
+        return to;
+    }
+    for (uint16_t c = 0; c < source->channels; ++c) {
+        if (source->type == SNN_I8 && (c & 7) == 0 && c + 8 <= source->channels) {
+            uint32_t some[2];
+            memcpy(some, row + c, sizeof some);
+            if ((some[0] | some[1]) == 0) {
+                c = (uint16_t)(c + 7);
+                word = (uint16_t)(word + 8 * words);
+                continue;
+            }
+        }
+        const int32_t count = snn_get(row, source->type, c);
+        if (count != 0) {
+            to->word = word;
+            to->count = (int16_t)count;
+            ++to;
+        }
+        word = (uint16_t)(word + words);
+    }
+    return to;
+}
+
+void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
+                     uint16_t y)
+{
+    const snn_lanes_op *op = synapse->op;
+    const snn_window *window = &op->window;
+    const snn_values *source = synapse->source;
+    const uint16_t step = (uint16_t)(source->channels * op->words);
+    const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
+    const int32_t end = top + window->kernel_height;
+    const int32_t known = y == 0 ? 0 : end - window->stride_y; /* these rows were listed before */
+
+    for (int32_t iy = known > top ? known : top; iy < end && iy < source->height; ++iy) {
+        if (iy < 0) {
+            continue;
+        }
+        const event_row list = row_of(synapse, events, (uint16_t)iy);
+        const unsigned char *row = plane + snn_row_offset(source, (uint16_t)iy, 0);
+        event *to = list.events;
+        for (uint16_t x = 0; x < source->width; ++x) {
+            list.first[x] = (uint16_t)(to - list.events);
+            to = list_position(to, row, source, (uint16_t)(x * step), op->words);
+            row += source->row_bytes;
+        }
+        list.first[source->width] = (uint16_t)(to - list.events);
+    }
+}
+
+#define MOST_ROWS 8 /* of a window at once */
+
+/* What a window sees of a row: events, and the number of the word that one in column 0, channel 0
+ * would begin at. */
+typedef struct {
+    const event *begin, *end;
+    int32_t base;
+} slice;
+
+/* Fills `slices` with rows first <= ky < end of the window at (y, x), and returns how many have
+ * events. */
+static uint16_t slices_of(slice *slices, const snn_synapse *synapse, const unsigned char *events,
+                          uint16_t y, uint16_t x, uint16_t first, uint16_t end)
+{
+    const snn_lanes_op *op = synapse->op;
+    const snn_window *window = &op->window;
+    const snn_values *source = synapse->source;
+    const int32_t left = (int32_t)x * window->stride_x - window->pad_left;
+    const int32_t right = left + window->kernel_width;
+    const int32_t begin_x = left < 0 ? 0 : left;
+    const int32_t end_x = right < source->width ? right : source->width;
+    const int32_t step = (int32_t)source->channels * op->words;
+    uint16_t found = 0;
+
+    for (uint16_t ky = first; ky < end && begin_x < end_x; ++ky) {
+        const int32_t iy = snn_tap_y(window, source, y, ky);
+        if (iy == SNN_PADDING) {
+            continue;
+        }
+        const event_row row = row_of(synapse, events, (uint16_t)iy);
+        slice *to = &slices[found];
+        to->begin = row.events + row.first[begin_x];
+        to->end = row.events + row.first[end_x];
+        to->base = ((int32_t)ky * window->kernel_width - left) * step;
+        found = (uint16_t)(found + (to->begin < to->end));
+    }
+    return found;
+}
+
+static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *restrict sums)
+{
+    if (outputs == 16) {
+        for (uint16_t k = 0; k < 8; ++k) {
+            current[2 * k] += snn_low(sums[k]);
+            current[2 * k + 1] += snn_high(sums[k]);
+        }
+        return;
+    }
+    for (uint16_t o = 0; o < outputs; ++o) {
+        current[o] += (o & 1) ? snn_high(sums[o >> 1]) : snn_low(sums[o >> 1]);
+    }
+}
+
+static void sum_8(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+{
+    uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
+    for (uint16_t k = 0; k < rows; ++k) {
+        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+            const int32_t *w = weights + (slices[k].base + e->word);
+            const uint32_t count = (uint32_t)(int32_t)e->count;
+            a0 += count * (uint32_t)w[0];
+            a1 += count * (uint32_t)w[1];
+            a2 += count * (uint32_t)w[2];
+            a3 += count * (uint32_t)w[3];
+            a4 += count * (uint32_t)w[4];
+            a5 += count * (uint32_t)w[5];
+            a6 += count * (uint32_t)w[6];
+            a7 += count * (uint32_t)w[7];
+        }
+    }
+    sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
+    sums[4] = a4, sums[5] = a5, sums[6] = a6, sums[7] = a7;
+}
+
+static void sum_2(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+{
+    uint32_t a0 = 0, a1 = 0;
+    for (uint16_t k = 0; k < rows; ++k) {
+        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+            const int32_t *w = weights + (slices[k].base + e->word);
+            const uint32_t count = (uint32_t)(int32_t)e->count;
+            a0 += count * (uint32_t)w[0];
+            a1 += count * (uint32_t)w[1];
+        }
+    }
+    sums[0] = a0, sums[1] = a1;
+}
+
+static void add_wide_4(int32_t *current, const int32_t *weights, const slice *slices,
+                       uint16_t rows)
+{
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
+    for (uint16_t k = 0; k < rows; ++k) {
+        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+            const int32_t *w = weights + (slices[k].base + e->word);
+            const int32_t count = e->count;
+            a0 = snn_add_low(a0, w[0], count);
+            a1 = snn_add_high(a1, w[0], count);
+            a2 = snn_add_low(a2, w[1], count);
+            a3 = snn_add_high(a3, w[1], count);
+            a4 = snn_add_low(a4, w[2], count);
+            a5 = snn_add_high(a5, w[2], count);
+            a6 = snn_add_low(a6, w[3], count);
+            a7 = snn_add_high(a7, w[3], count);
+        }
+    }
+    current[0] += a0, current[1] += a1, current[2] += a2, current[3] += a3;
+    current[4] += a4, current[5] += a5, current[6] += a6, current[7] += a7;
+}
+
+/* Up to four outputs, of two words. */
+static void add_wide_2(int32_t *current, uint16_t outputs, const int32_t *weights,
+                       const slice *slices, uint16_t rows)
+{
+    int32_t sums[4] = {0, 0, 0, 0};
+    for (uint16_t k = 0; k < rows; ++k) {
+        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+            const int32_t *w = weights + (slices[k].base + e->word);
+            sums[0] = snn_add_low(sums[0], w[0], e->count);
+            sums[1] = snn_add_high(sums[1], w[0], e->count);
+            sums[2] = snn_add_low(sums[2], w[1], e->count);
+            sums[3] = snn_add_high(sums[3], w[1], e->count);
+        }
+    }
+    for (uint16_t o = 0; o < outputs && o < 4; ++o) {
+        current[o] += sums[o];
+    }
+}
+
+static void add_wide(int32_t *current, const snn_synapse *synapse, const unsigned char *events,
+                     uint16_t y, uint16_t x)
+{
+    const snn_lanes_op *op = synapse->op;
+    const uint16_t height = op->window.kernel_height;
+
+    for (uint16_t ky = 0; ky < height; ky = (uint16_t)(ky + MOST_ROWS)) {
+        slice slices[MOST_ROWS];
+        const uint16_t end = height - ky < MOST_ROWS ? height : (uint16_t)(ky + MOST_ROWS);
+        const uint16_t rows = slices_of(slices, synapse, events, y, x, ky, end);
+        for (uint16_t o = 0; rows > 0 && o < synapse->channels;) {
+            const int32_t *weights = op->weights + o / 2;
+            const uint16_t left = (uint16_t)(synapse->channels - o);
+            if (left >= 8) {
+                add_wide_4(current + o, weights, slices, rows);
+                o = (uint16_t)(o + 8);
+            } else {
+                add_wide_2(current + o, left, weights, slices, rows);
+                o = (uint16_t)(o + 4);
+            }
+        }
+    }
+}
+
+static void add_lanes(int32_t *current, const snn_synapse *synapse, const unsigned char *events,
+                      uint16_t y, uint16_t x)
+{
+    const snn_lanes_op *op = synapse->op;
+    const uint16_t height = op->window.kernel_height;
+
+    for (uint16_t ky = 0; ky < height; ky = (uint16_t)(ky + op->rows_at_once)) {
+        slice slices[MOST_ROWS];
+        const uint16_t left = (uint16_t)(height - ky);
+        const uint16_t end =
+            (uint16_t)(ky + (left < op->rows_at_once ? left : op->rows_at_once));
+        const uint16_t rows = slices_of(slices, synapse, events, y, x, ky, end);
+        for (uint16_t word = 0; rows > 0 && word < op->words;) {
+            uint32_t sums[8];
+            const bool many = op->words - word >= 8;
+            const uint16_t step = many ? 8 : 2;
+            const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
+            (many ? sum_8 : sum_2)(sums, op->weights + word, slices, rows);
+            unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
+            word = (uint16_t)(word + step);
+        }
+    }
+}
+
+void snn_wide(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)
+{
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        add_wide(line, synapse, events, y, x);
+        line += synapse->channels;
+    }
+}
+
+void snn_lanes(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)
+{
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        add_lanes(line, synapse, events, y, x);
+        line += synapse->channels;
+    }
+}

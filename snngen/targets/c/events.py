@@ -1,0 +1,136 @@
+"""Convolutions and dense layers by events: in which form, and how its weights are stored.
+
+Mirrors snn_lanes.c and snn_scatter.c. Weights of two outputs share a word. Where sums provably fit
+16 bits the word is the one weight plus 2**16 times the other, modulo 2**32, so that a sum of words
+is two sums; else its halves are the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.ops import Conv, Interval, Linear, Shape, Window
+from snngen.spiking import Synapse
+
+MOST_ROWS = 8  # of a window that snn_lanes and snn_wide see at once
+MOST_LINES = 8  # of outputs that snn_scatter reaches
+MOST_WORDS = 2**16 - 1  # an event's place within a row of weights
+EVENT_BYTES = WORD_BYTES = 4
+LOWEST, HIGHEST = -(2**15), 2**15 - 1
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """`add` and `prepare` are the runtime's functions, `weights` the words in order, `parameters`
+    the numbers that follow the window in the struct; `prepared_bytes` are needed for a timestep.
+    """
+
+    add: str
+    prepare: str
+    struct: str
+    order: str
+    weights: Integers
+    window: Window
+    parameters: tuple[tuple[str, int], ...]
+    prepared_bytes: int
+
+
+def by_events(net: FixedNet, layer: FixedLayer, synapse: Synapse) -> Events | None:
+    """How `layer` reads `synapse`, or None where it is no such operator, or numbers are too large.
+
+    A single plane of counts is mostly dense: outputs gather what they see, in registers. Spikes
+    over time are sparse, and scattered.
+    """
+    weight, window = _as_convolution(synapse)
+    if weight is None or window is None or window.dilation != (1, 1):
+        return None
+    source = net.source_interval(synapse.source)
+    shape = net.source_shape(synapse.source)
+    over_time = net.timesteps > 1 and not net.is_constant(synapse.source)
+    lines = min((window.kernel[0] - 1) // window.stride[0] + 1, layer.shape[1])
+    if over_time and lines <= MOST_LINES and _fit(weight, source, window.kernel[0]):
+        return _scattered(weight, window, lines, layer.shape)
+    return _listed(weight, window, source, shape)
+
+
+def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
+    """Weight (O, C, kh, kw) and window."""
+    match synapse.op:
+        case Conv(weight, window, 1):
+            return weight.astype(np.int64), window
+        case Linear(weight):
+            return weight.astype(np.int64), Window(weight.shape[2:])
+    return None, None
+
+
+def _listed(weight: Integers, window: Window, source: Interval, shape: Shape) -> Events | None:
+    outputs, channels, height, width = weight.shape
+    words = _words(outputs)
+    rows = next((k for k in range(min(height, MOST_ROWS), 0, -1) if _fit(weight, source, k)), 0)
+    fits = channels * max(width, shape[2]) * words <= MOST_WORDS
+    counts = min(source.min, 0) >= LOWEST and max(source.max, 0) <= HIGHEST
+    narrow = weight.min() >= LOWEST and weight.max() <= HIGHEST
+    if not (fits and counts and (rows or narrow)):
+        return None
+    first_bytes = -(-2 * (shape[2] + 1) // EVENT_BYTES) * EVENT_BYTES
+    return Events(
+        "snn_lanes" if rows else "snn_wide",
+        "snn_list_counts",
+        "snn_lanes_op",
+        "weights, [ky][kx][input][pair of outputs]",
+        _packed(weight.transpose(2, 3, 1, 0), summed=rows > 0),
+        window,
+        (("words", words), ("rows_at_once", rows)),
+        (first_bytes + shape[2] * channels * EVENT_BYTES) * height,
+    )
+
+
+def _scattered(weight: Integers, window: Window, lines: int, target: Shape) -> Events:
+    words, stride = _words(len(weight)), window.stride[1]
+    ordered = weight.transpose(2, 3, 1, 0)  # [ky][kx][input][output]
+    runs = [
+        _packed(taps[p::stride][::-1].swapaxes(0, 1), summed=True)
+        for taps in ordered
+        for p in range(min(stride, window.kernel[1]))
+    ]
+    return Events(
+        "snn_scattered",
+        "snn_scatter",
+        "snn_scatter_op",
+        f"weights, [ky][kx % {stride}][input][kx / {stride}, falling][pair of outputs]",
+        np.concatenate(runs),
+        window,
+        (("words", words), ("lines", lines), ("height", target[1])),
+        lines * target[2] * words * WORD_BYTES,
+    )
+
+
+def _words(outputs: int) -> int:
+    return -(-outputs // 4) * 2
+
+
+def _packed(weight: Integers, *, summed: bool) -> Integers:
+    """Words of weights (..., O), two by two, with zeros beyond the last output."""
+    padded = np.zeros((*weight.shape[:-1], 2 * _words(weight.shape[-1])), np.int64)
+    padded[..., : weight.shape[-1]] = weight
+    pairs = padded.reshape(-1, 2)
+    low = pairs[:, 0] if summed else pairs[:, 0] & 0xFFFF
+    return (low + (pairs[:, 1] << 16) + 2**31) % 2**32 - 2**31
+
+
+def _fit(weight: Integers, source: Interval, rows: int) -> bool:
+    """Whether all sums over so many rows of the window at a time fit 16 bits."""
+    lo, hi = np.minimum(source.lo, 0), np.maximum(source.hi, 0)
+    products = weight * lo[:, None, None], weight * hi[:, None, None]
+    least = np.minimum(np.minimum(*products), 0).sum((1, 3))  # (O, kh)
+    most = np.maximum(np.maximum(*products), 0).sum((1, 3))
+    starts = np.arange(0, weight.shape[2], rows)
+    return bool(
+        np.add.reduceat(least, starts, axis=1).min() >= LOWEST
+        and np.add.reduceat(most, starts, axis=1).max() <= HIGHEST
+    )
