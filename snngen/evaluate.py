@@ -20,8 +20,10 @@ from snngen.ops import WEIGHTED, MaxPool, SumPool
 from snngen.parallel import over_batch
 from snngen.simulate import simulate
 from snngen.spiking import Preprocess
+from snngen.targets.c.engine import compiled
 from snngen.workers import run
 
+ENGINES = ("golden", "c")
 BATCH = 64  # images of a shard: floats are added up shard by shard
 
 Images = NDArray[np.uint8]
@@ -80,9 +82,10 @@ def evaluate(
     labels: NDArray[np.int64] | None = None,
     *,
     ann: Ann | None = None,
+    engine: str = "golden",
 ) -> Evaluation:
     """Run `net` over `images` (N, C, H, W), on all cores."""
-    return evaluate_samples(net, Samples(images, labels, "the images"), ann=ann)
+    return evaluate_samples(net, Samples(images, labels, "the images"), ann=ann, engine=engine)
 
 
 def evaluate_samples(
@@ -90,23 +93,26 @@ def evaluate_samples(
     samples: Readable,
     *,
     ann: Ann | None = None,
+    engine: str = "golden",
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Run `net` over any number of `samples`, on `workers` or a `cluster` (see
     `snngen.workers.run`); `progress` hears how many are done. Of a sample nothing is kept but its
-    class, a byte or two.
+    class, a byte or two. `engine`: the golden model, or the emitted C, compiled wherever it runs;
+    both give the same result.
 
     The result does not depend on who computes: integers are added up, and floats in the order of
     the samples. (The CNN's own outputs are as its machine's BLAS rounds them.)
 
-    Raises DataError where samples are damaged, or a label names no output of `net`.
+    Raises DataError where samples are damaged, or a label names no output of `net`; ToolError
+    where C is to be compiled and there is no compiler.
     """
     count = len(samples)
     shards = [(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
     total, classes = _Tally.of_nothing(net), np.zeros(count, _class_type(net))
-    found = run(_tally, (net, ann, samples), shards, workers=workers, cluster=cluster)
+    found = run(_tally, (net, engine, ann, samples), shards, workers=workers, cluster=cluster)
     for (begin, end), (tally, final) in zip(shards, found, strict=True):
         total, classes[begin:end] = total + tally, final
         progress(end)
@@ -150,15 +156,15 @@ class _Tally:
 
 
 def _tally(
-    shared: tuple[FixedNet, Ann | None, Readable], shard: tuple[int, int]
+    shared: tuple[FixedNet, str, Ann | None, Readable], shard: tuple[int, int]
 ) -> tuple[_Tally, Classes]:
     """What is counted over the samples of `shard`, and their final classes."""
-    net, ann, stored = shared
+    net, engine, ann, stored = shared
     samples = stored.read(*shard)
     images, labels = samples.images, samples.labels
     check_labels(samples, int(np.prod(net.layers[-1].shape)))
-    result = simulate(net, images)
-    classes = net.classes(result.outputs)
+    outputs, sent = _run(net, engine, images)
+    classes = net.classes(outputs)
     correct, agreement = np.zeros((2, net.timesteps), np.int64)
     ann_correct, alike = 0, 0.0
     if labels is not None:
@@ -168,8 +174,7 @@ def _tally(
         ann_classes = ann.classes_of(wanted)
         agreement = (classes == ann_classes[:, None]).sum(0)
         ann_correct = 0 if labels is None else int((ann_classes == labels).sum())
-        alike = likeness(result.outputs[:, -1] * net.output_scale, wanted) * len(images)
-    sent = _nothing(net) | {name: spikes.sum(0) for name, spikes in result.spikes.items()}
+        alike = likeness(outputs[:, -1] * net.output_scale, wanted) * len(images)
     tally = _Tally(
         0 if labels is None else len(labels),
         correct,
@@ -180,6 +185,20 @@ def _tally(
         _synops(net, sent),
     )
     return tally, classes[:, -1].astype(_class_type(net))
+
+
+def _run(
+    net: FixedNet, engine: str, images: Images
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    """The output membranes (batch, T, K), and the spikes that every neuron sends to all of
+    `images`, (C, H, W) of each layer.
+    """
+    if engine == "c":
+        outputs, sent = compiled(net).totals(images)
+    else:
+        done = simulate(net, images)
+        outputs, sent = done.outputs, {name: k.sum(0) for name, k in done.spikes.items()}
+    return outputs, _nothing(net) | sent
 
 
 def _class_type(net: FixedNet) -> np.dtype[Any]:

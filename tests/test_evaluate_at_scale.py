@@ -60,6 +60,8 @@ def test_whoever_computes_and_whoever_dies(cluster: str, tmp_path: Path) -> None
     expected = flat(evaluate_samples(net, samples, ann=ann, workers=1))
     assert expected[0] == COUNT
     assert flat(evaluate_samples(net, samples, ann=ann)) == expected
+    assert flat(evaluate_samples(net, samples, ann=ann, engine="c")) == expected
+    assert flat(evaluate_samples(net, samples, ann=ann, engine="c", workers=2)) == expected
     for name, how in {"2": {"workers": 2}, "3": {"workers": 3}, "c": {"cluster": cluster}}.items():
         seen: list[int] = []
         mortal = Mortal(samples, tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -31,8 +32,8 @@ from snngen.compare import compare
 from snngen.data import open_samples
 from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
+from snngen.evaluate import ENGINES, evaluate_samples
 from snngen.evaluate import evaluate as evaluate_network
-from snngen.evaluate import evaluate_samples
 from snngen.files import write_tree
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
@@ -66,6 +67,7 @@ On = Annotated[
 ]
 Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
 Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
+Optimise = Annotated[str, typer.Option(help="speed, or the size of weights in flash")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -144,6 +146,7 @@ def emit(
     target: TargetName = "c",
     prefix: Prefix = "model",
     schedule: Schedule = "smallest",
+    optimise: Optimise = "speed",
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="costs per layer")] = False,
@@ -151,11 +154,12 @@ def emit(
     """Write the source files that run a network."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     chosen = _target(target)
-    _check_schedule(schedule)
+    _check_choice("--schedule", schedule, ("smallest", "fastest"))
+    _check_choice("--optimise", optimise, ("speed", "size"))
     obtained = obtain(model, conversion)
     net = obtained.net
-    files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule)
-    budget = TARGETS[chosen].budget(net, schedule=schedule)
+    files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule, optimise=optimise)
+    budget = TARGETS[chosen].budget(net, schedule=schedule, optimise=optimise)
     _enforce(budget, limits)
     out = Path(f"{model.stem}_{chosen}") if out is None else out
     write_tree(out, files)
@@ -202,6 +206,9 @@ def evaluate(
     data: Annotated[str, typer.Option(help="labelled test images")],
     conversion: Conversion,
     limit: Limit = None,
+    engine: Annotated[
+        str, typer.Option(help=f"{' or '.join(ENGINES)}: what computes; the results are the same")
+    ] = ENGINES[0],
     workers: Workers = None,
     cluster: Cluster = None,
     as_json: AsJson = False,
@@ -210,12 +217,19 @@ def evaluate(
 ) -> None:
     """Measure accuracy at every timestep, activity and costs."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
+    _check_choice("--engine", engine, ENGINES)
     obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
     samples = open_samples(data, net.input.shape, limit=limit, fitting=conversion.fitting)
     with progress("evaluating", len(samples)) as heard:
         found = evaluate_samples(
-            net, samples, ann=obtained.ann, workers=workers, cluster=cluster, progress=heard
+            net,
+            samples,
+            ann=obtained.ann,
+            engine=engine,
+            workers=workers,
+            cluster=cluster,
+            progress=heard,
         )
     budget = TARGETS["c"].budget(net)
     if as_json:
@@ -314,9 +328,10 @@ def _target(name: str) -> str:
     return name
 
 
-def _check_schedule(name: str) -> None:
-    if name not in ("smallest", "fastest"):
-        raise ConversionError(Problem("option --schedule", "must be smallest or fastest", name))
+def _check_choice(option: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        rule = f"must be {' or '.join(known)}"
+        raise ConversionError(Problem(f"option {option}", rule, given))
 
 
 def _enforce(budget: Budget, limits: tuple[int | None, int | None]) -> None:
