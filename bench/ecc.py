@@ -76,7 +76,7 @@ def measure(network: Network, options: Options) -> dict[str, object]:
     test = load("cifar10", graph.input.shape, limit=IMAGES[options.neuron])
     converted = read_model(network.path, keep_epsilon=False) if "cmb" in options.without else graph
     net = build(Ann(converted, preprocess), training.images, options)
-    found = evaluate(net, test.images, test.labels, ann=Ann(graph, preprocess))
+    found = evaluate(net, test.images, test.labels, ann=Ann(graph, preprocess), engine="c")
     assert found.correct is not None and found.ann_correct is not None
     steps = [t for t in STEPS if t <= net.timesteps] or [1]
     return {

@@ -247,7 +247,7 @@ def snngen(method: str, neuron: str, subject: Subject) -> Correct:
         length = {"levels": t} if neuron == "level" else {"timesteps": t}
         options = Options(method=method, neuron=neuron, **length)  # type: ignore[arg-type]
         net = build(subject.ann, subject.training, options)
-        found = evaluate(net, subject.test.images, subject.test.labels)
+        found = evaluate(net, subject.test.images, subject.test.labels, engine="c")
         assert found.correct is not None
         correct[t] = int(found.correct[-1])
     return correct
