@@ -6,7 +6,8 @@ For each trained network, method, neuron and length (T timesteps of `if`, N leve
 top-1 with int8 weights and snngen's other defaults, synaptic operations and spikes, as the emitted
 C computes them, which is compared with the golden model on 100 images. Calibration is on training
 images alone. Where there is no data, synthetic images and the error of the outputs, relative to the
-CNN's, stand in. What a method cannot convert, or cannot prove to fit 32 bits, is said.
+CNN's, stand in. What a method cannot convert, or cannot prove to fit 32 bits, is said. `refined`,
+which trains for minutes, is measured at few lengths.
 
 Every measurement is kept in bench/results/accuracy.json as soon as it is made; a run makes only
 those that are missing, the cheap ones first, and writes docs/benchmarks/accuracy.md. `--again`
@@ -41,6 +42,7 @@ from snngen.verify import verify
 RESULTS = ROOT / "bench/results/accuracy.json"
 PAGE = ROOT / "docs/benchmarks/accuracy.md"
 LENGTHS = {"level": (1, 2, 3, 4, 7, 8, 15, 16, 32, 64), "if": (1, 2, 4, 8, 16, 32, 64)}
+FEW = {"refined": {"level": (7, 8, 15), "if": ()}}  # what trains, where training can tell
 COMPARED, TRACED = 100, 2  # images on which the C is run; those with every spike and membrane
 
 Record = dict[str, Any]
@@ -88,7 +90,9 @@ class Subject:
         """
         if METHODS[method].quantised != (self.levels is not None):
             return ()
-        return (self.levels,) if self.levels and neuron == "level" else LENGTHS[neuron]
+        if self.levels and neuron == "level":
+            return (self.levels,)
+        return FEW.get(method, LENGTHS)[neuron]
 
     def describe(self) -> Record:
         """The CNN's own accuracy."""
