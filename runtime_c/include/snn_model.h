@@ -137,7 +137,8 @@ snn_synapse_fn snn_select;
 /* --- Neurons ----------------------------------------------------------------------------------- */
 
 /* One timestep of one line of neurons: takes the current and leaves in its place what they send;
- * updates `membrane`, and for neurons that take spikes back also `balance`. */
+ * updates `membrane`, which may be NULL where neurons do not remember, and for neurons that take
+ * spikes back also `balance`. */
 typedef void snn_neuron_fn(const void *op, uint16_t channels, uint16_t width, int32_t *current,
                            int32_t *membrane, int32_t *balance);
 
@@ -149,15 +150,20 @@ typedef struct snn_if_op {
     bool takes_back;          /* sends -1 where v < 0 and more spikes were sent than taken back */
 } snn_if_op;
 
-/* The level is (u * multiplier + offset) >> shift, u = clip(current, base, last) - base, and then one
- * more for each further threshold that is reached. */
+/* The level of a channel is (u * multiplier + offset) >> shift, u = clip(current, base, last) - base,
+ * or more, by `comparisons` at most: then it is counted on, to the last threshold that is reached. */
+typedef struct snn_steps {
+    int32_t base, last;
+    uint32_t multiplier, offset;
+} snn_steps;
+
 typedef struct snn_level_op {
-    const int32_t *base, *last;          /* [channel] */
-    const uint32_t *multiplier, *offset; /* [channel] */
-    snn_array thresholds;     /* [channel][level], ascending; or NULL: the product is exact */
+    const snn_steps *steps;              /* [channel] */
+    const int32_t *thresholds;           /* [channel][level], ascending; NULL without comparisons */
     uint16_t levels;
-    uint8_t shift;
-    int32_t lowest;           /* what is sent where no threshold is reached */
+    uint16_t comparisons;
+    uint8_t shift;                       /* from 32 on the product has 64 bits */
+    int32_t lowest;                      /* what is sent where no threshold is reached */
 } snn_level_op;
 
 snn_neuron_fn snn_if;
@@ -195,6 +201,7 @@ typedef struct snn_layer {
     const snn_values *balance;   /* spikes sent less spikes taken back, or NULL */
     size_t scratch;              /* bytes from the start of the arena */
     uint16_t number;             /* as in snn_step */
+    bool has_membrane;           /* its neurons remember, else they only tell a trace */
     bool has_balance;            /* its neurons take spikes back */
     bool is_constant;            /* sends the same at every timestep: evaluated once */
 } snn_layer;

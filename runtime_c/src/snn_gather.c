@@ -6,7 +6,7 @@
 /* The scratch of a layer, one line each; those that a layer does not need do not exist. */
 typedef struct {
     int32_t *current;
-    int32_t *membrane; /* with neurons */
+    int32_t *membrane; /* with neurons, NULL where nobody wants to know */
     int32_t *balance;  /* with neurons that take spikes back */
     int32_t *constant; /* with constant synapses: what they and the bias add up to */
 } scratch_lines;
@@ -16,14 +16,17 @@ static size_t line_count(const snn_layer *layer)
     return (size_t)layer->output->channels * layer->output->width;
 }
 
-static scratch_lines scratch_of(const snn_layer *layer, unsigned char *arena)
+static scratch_lines scratch_of(const snn_layer *layer, const snn_call *call)
 {
     const size_t count = line_count(layer);
     scratch_lines lines;
-    lines.current = (int32_t *)(void *)(arena + layer->scratch);
+    lines.current = (int32_t *)(void *)(call->arena + layer->scratch);
     lines.membrane = lines.current + count;
     lines.balance = lines.membrane + (layer->fire != NULL ? count : 0);
     lines.constant = lines.balance + (layer->has_balance ? count : 0);
+    if (!layer->has_membrane && call->trace == NULL) {
+        lines.membrane = NULL;
+    }
     return lines;
 }
 
@@ -56,9 +59,18 @@ static void add_synapses(int32_t *line, const snn_layer *layer, const snn_call *
 static void fill_line(int32_t *line, const snn_array *row, const snn_values *values)
 {
     const size_t channels = values->channels;
+    size_t rest = channels * (values->width - (size_t)1);
     snn_get_array(line, row, channels);
-    for (uint16_t x = 1; x < values->width; ++x) {
-        memcpy(line + x * channels, line, channels * sizeof *line);
+    for (; rest >= 4; rest -= 4) { /* short for memcpy, which is a loop over bytes in small libraries */
+        line[channels] = line[0];
+        line[channels + 1] = line[1];
+        line[channels + 2] = line[2];
+        line[channels + 3] = line[3];
+        line += 4;
+    }
+    for (; rest > 0; --rest) {
+        line[channels] = line[0];
+        ++line;
     }
 }
 
@@ -97,7 +109,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
     const snn_values *output = layer->output;
     const uint16_t constant = layer->constant_synapses;
 
-    if (layer->fire != NULL) {
+    if (layer->has_membrane) {
         load_state(layer, call, lines, y);
     }
     if (constant > 0) {
@@ -120,7 +132,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
         snn_report(call, layer, t, (size_t)y * output->width, output->width, lines->current,
                    layer->fire != NULL ? lines->membrane : NULL);
     }
-    if (layer->fire != NULL) {
+    if (layer->has_membrane) {
         store_state(layer, call, lines, y);
     }
 }
@@ -143,7 +155,7 @@ static void prepare(const snn_layer *layer, const snn_call *call, uint16_t y)
 
 void snn_gather(const snn_layer *layer, const snn_call *call)
 {
-    const scratch_lines lines = scratch_of(layer, call->arena);
+    const scratch_lines lines = scratch_of(layer, call);
     for (uint16_t y = 0; y < layer->output->height; ++y) {
         prepare(layer, call, y);
         gather_line(layer, call, &lines, y);

@@ -8,8 +8,7 @@
  *     events                 [ c2 c5 | c1 |       | c0 c3 c5 ]
  *     first                   0       2    3       3          6
  */
-#include <string.h>
-
+#include "snn_bits.h"
 #include "snn_pairs.h"
 #include "snn_row.h"
 #include "snn_window.h"
@@ -36,7 +35,7 @@ static event_row row_of(const snn_synapse *synapse, const unsigned char *events,
 {
     const snn_lanes_op *op = synapse->op;
     const snn_values *source = synapse->source;
-    const size_t most = (size_t)source->width * source->channels;
+    const size_t most = (size_t)source->width * source->channels + 1;
     const size_t slot = iy % op->window.kernel_height;
     unsigned char *at =
         (unsigned char *)events + slot * (first_bytes(source) + most * sizeof(event));
@@ -44,43 +43,53 @@ static event_row row_of(const snn_synapse *synapse, const unsigned char *events,
     return row;
 }
 
-/* Appends the events of one position, and returns where the next goes. */
+static event *list_event(event *to, uint16_t word, int32_t count)
+{
+    to->word = word;
+    to->count = (int16_t)count;
+    return to + (count != 0); /* else it is overwritten */
+}
+
+static event *list_bits(event *to, const uint8_t *row, uint16_t channels, uint16_t word,
+                        uint16_t words)
+{
+    for (uint16_t c = 0; c < channels; c = (uint16_t)(c + 8)) {
+        for (unsigned bits = *row; bits != 0; bits &= bits - 1) {
+            to = list_event(to, (uint16_t)(word + snn_lowest_bit(bits) * words), 1);
+        }
+        word = (uint16_t)(word + 8 * words);
+        ++row;
+    }
+    return to;
+}
+
+/* Appends the events of one position, and returns where the next goes. There is room for one more
+ * than channels. */
 static event *list_position(event *to, const unsigned char *row, const snn_values *source,
                             uint16_t word, uint16_t words)
 {
-    if (source->type == SNN_BITS) {
-        for (uint16_t c = 0; c < source->channels; c = (uint16_t)(c + 8)) {
-            uint16_t at = (uint16_t)(word + c * words);
-            for (unsigned bits = row[c >> 3]; bits != 0; bits >>= 1) {
-                if (bits & 1) {
-                    to->word = at;
-                    to->count = 1;
-                    ++to;
-                }
-                at = (uint16_t)(at + words);
-            }
+    const uint16_t channels = source->channels;
+    switch (source->type) {
+    case SNN_BITS: return list_bits(to, row, channels, word, words);
+    case SNN_U8:
+        for (uint16_t c = 0; c < channels; ++c) {
+            to = list_event(to, word, row[c]);
+            word = (uint16_t)(word + words);
+        }
+        return to;
+    case SNN_I8:
+        for (uint16_t c = 0; c < channels; ++c) {
+            to = list_event(to, word, ((const int8_t *)row)[c]);
+            word = (uint16_t)(word + words);
+        }
+        return to;
+    default:
+        for (uint16_t c = 0; c < channels; ++c) {
+            to = list_event(to, word, snn_get(row, source->type, c));
+            word = (uint16_t)(word + words);
         }
         return to;
     }
-    for (uint16_t c = 0; c < source->channels; ++c) {
-        if (source->type == SNN_I8 && (c & 7) == 0 && c + 8 <= source->channels) {
-            uint32_t some[2];
-            memcpy(some, row + c, sizeof some);
-            if ((some[0] | some[1]) == 0) {
-                c = (uint16_t)(c + 7);
-                word = (uint16_t)(word + 8 * words);
-                continue;
-            }
-        }
-        const int32_t count = snn_get(row, source->type, c);
-        if (count != 0) {
-            to->word = word;
-            to->count = (int16_t)count;
-            ++to;
-        }
-        word = (uint16_t)(word + words);
-    }
-    return to;
 }
 
 void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
@@ -112,41 +121,70 @@ void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const un
 
 #define MOST_ROWS 8 /* of a window at once */
 
-/* What a window sees of a row: events, and the number of the word that one in column 0, channel 0
+/* The events that a window sees of a row, and the number of the word that one in column 0, channel 0
  * would begin at. */
 typedef struct {
     const event *begin, *end;
     int32_t base;
 } slice;
 
-/* Fills `slices` with rows first <= ky < end of the window at (y, x), and returns how many have
- * events. */
-static uint16_t slices_of(slice *slices, const snn_synapse *synapse, const unsigned char *events,
-                          uint16_t y, uint16_t x, uint16_t first, uint16_t end)
+/* Adds what all windows see of those of their rows that are in `slices`. */
+typedef void adder(int32_t *current, const snn_synapse *synapse, const slice *slices,
+                   uint16_t count);
+
+/* Line y, its windows' rows first <= ky < end. */
+static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
+                     uint16_t y, uint16_t first, uint16_t end, adder *add)
 {
     const snn_lanes_op *op = synapse->op;
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
-    const int32_t left = (int32_t)x * window->stride_x - window->pad_left;
-    const int32_t right = left + window->kernel_width;
-    const int32_t begin_x = left < 0 ? 0 : left;
-    const int32_t end_x = right < source->width ? right : source->width;
     const int32_t step = (int32_t)source->channels * op->words;
-    uint16_t found = 0;
+    event_row rows[MOST_ROWS];
+    uint16_t count = 0, tops[MOST_ROWS];
+    int32_t left = -(int32_t)window->pad_left;
 
-    for (uint16_t ky = first; ky < end && begin_x < end_x; ++ky) {
+    for (uint16_t ky = first; ky < end; ++ky) {
         const int32_t iy = snn_tap_y(window, source, y, ky);
-        if (iy == SNN_PADDING) {
-            continue;
+        if (iy != SNN_PADDING) {
+            rows[count] = row_of(synapse, events, (uint16_t)iy);
+            tops[count] = ky;
+            ++count;
         }
-        const event_row row = row_of(synapse, events, (uint16_t)iy);
-        slice *to = &slices[found];
-        to->begin = row.events + row.first[begin_x];
-        to->end = row.events + row.first[end_x];
-        to->base = ((int32_t)ky * window->kernel_width - left) * step;
-        found = (uint16_t)(found + (to->begin < to->end));
     }
-    return found;
+    for (uint16_t x = 0; x < synapse->width; ++x) {
+        const int32_t right = left + window->kernel_width;
+        const int32_t begin_x = left < 0 ? 0 : left;
+        const int32_t end_x = right < source->width ? right : source->width;
+        slice slices[MOST_ROWS];
+        slice *found = slices;
+        for (uint16_t k = 0; k < count && begin_x < end_x; ++k) {
+            const uint16_t from = rows[k].first[begin_x], to = rows[k].first[end_x];
+            if (from < to) {
+                found->begin = rows[k].events + from;
+                found->end = rows[k].events + to;
+                found->base = ((int32_t)tops[k] * window->kernel_width - left) * step;
+                ++found;
+            }
+        }
+        if (found > slices) {
+            add(line, synapse, slices, (uint16_t)(found - slices));
+        }
+        line += synapse->channels;
+        left += window->stride_x;
+    }
+}
+
+/* The same for all rows of the windows, `at_once` at a time. */
+static void add_line(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
+                     uint16_t y, uint16_t at_once, adder *add)
+{
+    const snn_lanes_op *op = synapse->op;
+    for (uint16_t ky = 0; ky < op->window.kernel_height; ky = (uint16_t)(ky + at_once)) {
+        const uint16_t left = (uint16_t)(op->window.kernel_height - ky);
+        const uint16_t end = (uint16_t)(ky + (left < at_once ? left : at_once));
+        add_rows(line, synapse, events, y, ky, end, add);
+    }
 }
 
 static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *restrict sums)
@@ -239,66 +277,45 @@ static void add_wide_2(int32_t *current, uint16_t outputs, const int32_t *weight
     }
 }
 
-static void add_wide(int32_t *current, const snn_synapse *synapse, const unsigned char *events,
-                     uint16_t y, uint16_t x)
+static void add_wide(int32_t *current, const snn_synapse *synapse, const slice *slices,
+                     uint16_t rows)
 {
     const snn_lanes_op *op = synapse->op;
-    const uint16_t height = op->window.kernel_height;
-
-    for (uint16_t ky = 0; ky < height; ky = (uint16_t)(ky + MOST_ROWS)) {
-        slice slices[MOST_ROWS];
-        const uint16_t end = height - ky < MOST_ROWS ? height : (uint16_t)(ky + MOST_ROWS);
-        const uint16_t rows = slices_of(slices, synapse, events, y, x, ky, end);
-        for (uint16_t o = 0; rows > 0 && o < synapse->channels;) {
-            const int32_t *weights = op->weights + o / 2;
-            const uint16_t left = (uint16_t)(synapse->channels - o);
-            if (left >= 8) {
-                add_wide_4(current + o, weights, slices, rows);
-                o = (uint16_t)(o + 8);
-            } else {
-                add_wide_2(current + o, left, weights, slices, rows);
-                o = (uint16_t)(o + 4);
-            }
+    for (uint16_t o = 0; o < synapse->channels;) {
+        const int32_t *weights = op->weights + o / 2;
+        const uint16_t left = (uint16_t)(synapse->channels - o);
+        if (left >= 8) {
+            add_wide_4(current + o, weights, slices, rows);
+            o = (uint16_t)(o + 8);
+        } else {
+            add_wide_2(current + o, left, weights, slices, rows);
+            o = (uint16_t)(o + 4);
         }
     }
 }
 
-static void add_lanes(int32_t *current, const snn_synapse *synapse, const unsigned char *events,
-                      uint16_t y, uint16_t x)
+static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice *slices,
+                      uint16_t rows)
 {
     const snn_lanes_op *op = synapse->op;
-    const uint16_t height = op->window.kernel_height;
-
-    for (uint16_t ky = 0; ky < height; ky = (uint16_t)(ky + op->rows_at_once)) {
-        slice slices[MOST_ROWS];
-        const uint16_t left = (uint16_t)(height - ky);
-        const uint16_t end =
-            (uint16_t)(ky + (left < op->rows_at_once ? left : op->rows_at_once));
-        const uint16_t rows = slices_of(slices, synapse, events, y, x, ky, end);
-        for (uint16_t word = 0; rows > 0 && word < op->words;) {
-            uint32_t sums[8];
-            const bool many = op->words - word >= 8;
-            const uint16_t step = many ? 8 : 2;
-            const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
-            (many ? sum_8 : sum_2)(sums, op->weights + word, slices, rows);
-            unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
-            word = (uint16_t)(word + step);
-        }
+    for (uint16_t word = 0; word < op->words;) {
+        uint32_t sums[8];
+        const bool many = op->words - word >= 8;
+        const uint16_t step = many ? 8 : 2;
+        const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
+        (many ? sum_8 : sum_2)(sums, op->weights + word, slices, rows);
+        unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
+        word = (uint16_t)(word + step);
     }
 }
 
 void snn_wide(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)
 {
-    for (uint16_t x = 0; x < synapse->width; ++x) {
-        add_wide(line, synapse, events, y, x);
-        line += synapse->channels;
-    }
+    add_line(line, synapse, events, y, MOST_ROWS, add_wide);
 }
 
 void snn_lanes(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)
 {
-    for (uint16_t x = 0; x < synapse->width; ++x) {
-        add_lanes(line, synapse, events, y, x);
-        line += synapse->channels;
-    }
+    const snn_lanes_op *op = synapse->op;
+    add_line(line, synapse, events, y, op->rows_at_once, add_lanes);
 }

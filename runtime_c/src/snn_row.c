@@ -111,10 +111,24 @@ void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *
     }
 }
 
-void snn_add_row(int32_t *current, const void *row, uint8_t type, size_t count)
+void snn_add_row(int32_t *restrict current, const void *restrict row, uint8_t type, size_t count)
 {
-    for (size_t i = 0; i < count; ++i) {
-        current[i] += snn_get(row, type, i);
+    switch (type) {
+    case SNN_U8:
+        for (size_t i = 0; i < count; ++i) {
+            current[i] += ((const uint8_t *)row)[i];
+        }
+        break;
+    case SNN_I8:
+        for (size_t i = 0; i < count; ++i) {
+            current[i] += ((const int8_t *)row)[i];
+        }
+        break;
+    default:
+        for (size_t i = 0; i < count; ++i) {
+            current[i] += snn_get(row, type, i);
+        }
+        break;
     }
 }
 

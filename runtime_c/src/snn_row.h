@@ -48,7 +48,7 @@ void snn_get_line(int32_t *to, const unsigned char *rows, const snn_values *valu
 void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *from);
 
 /* current[c] += row[c] */
-void snn_add_row(int32_t *current, const void *row, uint8_t type, size_t count);
+void snn_add_row(int32_t *restrict current, const void *restrict row, uint8_t type, size_t count);
 
 /* current[c] += weights[at + c] * row[c] */
 void snn_add_products(int32_t *current, const void *row, uint8_t type, size_t count,

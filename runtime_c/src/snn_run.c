@@ -34,6 +34,22 @@ static void put_input(const snn_model *model, unsigned char *arena, size_t row, 
     snn_put_row(to + c * element_bytes, input->type, 1, &value);
 }
 
+/* Whether the input is bytes in the order of the image, all looked up in one table of bytes. */
+static bool is_plain(const snn_model *model)
+{
+    const bool same_order = !model->image_is_chw || model->input->channels == 1;
+    return same_order && !model->channels_differ && model->table.type == model->input->type
+           && model->input->type != SNN_I16;
+}
+
+static void put_bytes(unsigned char *restrict to, const uint8_t *restrict image,
+                      const uint8_t *restrict table, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        to[i] = table[image[i]];
+    }
+}
+
 static int32_t largest_output(const snn_model *model, const snn_run_options *options)
 {
     const snn_values *values = model->output->output;
@@ -92,6 +108,11 @@ int snn_run(const snn_model *model, const uint8_t *image, const snn_run_options 
     const int error = check(model, image, options);
     if (error != 0) {
         return error;
+    }
+    if (is_plain(model)) {
+        put_bytes((unsigned char *)options->arena + input->offset, image, model->table.data,
+                  rows * input->channels);
+        return evaluate(model, options);
     }
     for (size_t row = 0; row < rows; ++row) {
         for (uint16_t c = 0; c < input->channels; ++c) {

@@ -67,10 +67,9 @@ static void test_taking_back(void)
 
 static void test_levels(void)
 {
-    static const int32_t none[] = {0, 0};
-    static const uint32_t zero[] = {0, 0};
-    static const int16_t levels[] = {-2, 5, 5, 9, /* next channel */ 0, 1, 2, 3};
-    const snn_level_op op = {.base = none, .last = none, .multiplier = zero, .offset = zero, .thresholds = {levels, SNN_I16}, .levels = 4};
+    static const snn_steps none[2] = {{0, 0, 0, 0}};
+    static const int32_t levels[] = {-2, 5, 5, 9, /* next channel */ 0, 1, 2, 3};
+    const snn_level_op op = {.steps = none, .thresholds = levels, .levels = 4, .comparisons = 4};
     int32_t z[2];
     int32_t low[] = {-3, -1}, equal[] = {5, 2}, high[] = {100, 3};
     snn_level(&op, 2, 1, low, z, NULL);
@@ -82,7 +81,7 @@ static void test_levels(void)
     CHECK_ROW(high, 4, 4);
 
     const snn_level_op with_sign = {
-        .base = none, .last = none, .multiplier = zero, .offset = zero, .thresholds = {levels, SNN_I16}, .levels = 4, .lowest = -2};
+        .steps = none, .thresholds = levels, .levels = 4, .comparisons = 4, .lowest = -2};
     int32_t below[] = {-3, 2};
     snn_level(&with_sign, 2, 1, below, z, NULL);
     CHECK_ROW(below, -2, 1);
@@ -112,9 +111,8 @@ static void test_accumulation(void)
 /* Thresholds 3, 6, 9 as (u + 2) * 86 >> 8 for u = clip(current - 2, 0, 7); and one level at -4. */
 static void test_levels_of_a_product(void)
 {
-    static const int32_t base[] = {2, -5}, last[] = {9, -4};
-    static const uint32_t multiplier[] = {86, 1u << 8}, offset[] = {170, 0};
-    const snn_level_op op = {.base = base, .last = last, .multiplier = multiplier, .offset = offset,
+    static const snn_steps steps[] = {{2, 9, 86, 170}, {-5, -4, 1u << 8, 0}};
+    const snn_level_op op = {.steps = steps,
                              .levels = 3, .shift = 8, .lowest = -1};
     const int32_t sums[] = {-1000000, 2, 3, 5, 6, 8, 9, 1000000};
     const int32_t first[] = {-1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, 0, 0, 0, 0, 0, 0, 0};

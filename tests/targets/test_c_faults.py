@@ -32,7 +32,8 @@ ARRAY = re.compile(r"static const (\w+) (\w+)\[\d+\] = \{\n(.*?)\n\};", re.DOTAL
 STRUCT = re.compile(r"static const (snn_\w+_op) (\w+) = \{\n(.*?)\n\};", re.DOTALL)
 NUMBER = re.compile(r"-?\d+")
 FITS = {"uint8_t": (0, 255), "int8_t": (-128, 127), "int16_t": (-(2**15), 2**15 - 1)}
-FITS |= {"int32_t": (-(2**31), 2**31 - 1), "uint32_t": (0, 2**32 - 1)}
+FITS |= {"int32_t": (-(2**31), 2**31 - 1), "snn_steps": (-(2**31), 2**32 - 1)}
+STEPS = ("base", "last", "multiplier", "offset")
 NETS = {"spiking": spiking_showcase, "level": level_showcase}
 
 Fault = tuple[str, int, int, str]  # (name, start and end in model.c, what to write there)
@@ -65,14 +66,15 @@ def mutated(kind: str, name: str, values: list[int], i: int, lo: int, hi: int) -
     """Another number: the neighbour, except where small changes may not matter."""
     if name.endswith(("channels", "rows", "columns")):
         return -1 if values[i] >= 0 else 0
-    if name.endswith("multiplier"):
-        return values[i] * 2
-    if name.endswith("offset"):
-        return values[i] + 2 ** shift_of(kind, name.removesuffix("_offset"))
-    if name.endswith(("levels", "base")):  # lower, so that more is sent
+    if name.endswith("steps"):
+        return {
+            "base": max(-(2**31), values[i] - 2**12),
+            "last": values[i] + 2**16,
+            "multiplier": values[i] * 2 % 2**32,
+            "offset": values[i] + 2 ** shift_of(kind, name.removesuffix("_steps")),
+        }[STEPS[i % len(STEPS)]]
+    if name.endswith("levels"):  # lower, so that more is sent
         return max(lo, values[i] - max(1, (max(values) - min(values)) // 4))
-    if name.endswith("last"):
-        return values[i] + 2**16
     step = max(1, (max(values) - min(values)) // 4) if name.endswith(("v_min", "threshold")) else 1
     return values[i] + step if values[i] + step <= hi else max(lo, values[i] - step)
 
@@ -108,7 +110,7 @@ def shows(kind: str, name: str, i: int) -> bool:
         return shows_weight(kind, name, layer, i)
     if name.endswith("threshold"):
         return bool(activity(kind, layer.name)[i].any())
-    if name.endswith(("base", "last", "multiplier", "offset", "levels")):
+    if name.endswith(("steps", "levels")):
         return shows_level(kind, name, layer, i)
     return True
 
@@ -116,19 +118,20 @@ def shows(kind: str, name: str, i: int) -> bool:
 def shows_level(kind: str, name: str, layer: FixedLayer, i: int) -> bool:
     """What snn_level.c computes from the sums that occur, before and after the change."""
     table = layer.neuron.thresholds
-    c = i // table.shape[1] if name.endswith("levels") else i
-    found, sums = steps(table), traced(kind)[layer.name].membrane[:, :, c]
-    names = ("base", "last", "multiplier", "offset")
-    arrays = {what: getattr(found, what).copy() for what in names} | {
-        "levels": table.ravel().copy()
+    c = i // (table.shape[1] if name.endswith("levels") else len(STEPS))
+    found, sums = steps(table, layer.current.hi), traced(kind)[layer.name].membrane[:, :, c]
+    arrays = {
+        "steps": np.stack([getattr(found, what) for what in STEPS], axis=1).ravel(),
+        "levels": table.ravel().copy(),
     }
 
     def sent() -> np.ndarray:
-        base, last, multiplier, offset = (arrays[what][c] for what in names)
+        base, last, multiplier, offset = arrays["steps"].reshape(-1, len(STEPS))[c]
         u = (np.clip(sums, base, last) - base) * multiplier + offset
         level = (u % 2**32) >> found.shift
-        for k in range(0 if found.exact else table.shape[1]):
-            level += (level == k) & (sums >= arrays["levels"].reshape(table.shape)[c, k])
+        thresholds = np.append(arrays["levels"].reshape(table.shape)[c], np.iinfo(np.int64).max)
+        for _ in range(found.comparisons):
+            level += sums >= thresholds[np.minimum(level, table.shape[1])]
         return level
 
     before, changed = sent(), arrays[name.split("_")[1]]
@@ -170,8 +173,11 @@ def field_faults(kind: str) -> Iterator[Fault]:
                     number = list(NUMBER.finditer(value))[k]
                     at = start + number.start()
                     yield f"{name}.window[{k}]", at, at + len(number[0]), str(int(number[0]) + 1)
-            elif field == "levels" and ".thresholds = {NULL" in body:
+            elif field == "levels" and ".thresholds = NULL" in body:
                 continue  # not read where the product is exact
+            elif field == "comparisons":
+                if int(value):
+                    yield f"{name}.{field}", start, start + len(value), str(int(value) - 1)
             elif field == "shift":  # a larger one only moves the estimate down
                 yield f"{name}.{field}", start, start + len(value), str(int(value) - 1)
             elif field in ("max_spikes", "levels", "lowest"):

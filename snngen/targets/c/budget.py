@@ -43,10 +43,10 @@ STRUCT_BYTES = {
     "snn_max_pool_op": 16,
     "snn_select_op": 12,
     "snn_if_op": 16,
-    "snn_level_op": 32,
+    "snn_level_op": 20,
 }
 VALUES_BYTES, SYNAPSE_BYTES, LAYER_BYTES, MODEL_BYTES = 24, 28, 56, 44
-STACK_BYTES = 640
+STACK_BYTES = 768
 
 
 @dataclass(frozen=True)

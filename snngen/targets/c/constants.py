@@ -15,13 +15,16 @@ LINE = 96
 
 @dataclass(frozen=True)
 class ArrayView:
-    """A constant array; `owner` is the layer, or the input, to which its bytes are charged."""
+    """A constant array; `owner` is the layer, or the input, to which its bytes are charged. Its
+    `values` are the numbers of structs where an element has several, `fields`.
+    """
 
     name: str
     element: Element
     values: NDArray[np.int64]
     owner: str
     comment: str
+    fields: int = 1
 
     @property
     def bytes(self) -> int:
@@ -29,12 +32,16 @@ class ArrayView:
 
     @property
     def length(self) -> int:
-        return self.values.size
+        return self.values.size // self.fields
 
     @property
     def lines(self) -> list[str]:
         """The elements, each followed by a comma, wrapped."""
-        return wrapped([c_int(int(v)) for v in self.values])
+        numbers = [c_int(int(v)) for v in self.values]
+        if self.fields == 1:
+            return wrapped(numbers)
+        parts = (numbers[k : k + self.fields] for k in range(0, len(numbers), self.fields))
+        return wrapped([f"{{{', '.join(part)}}}" for part in parts])
 
     @property
     def reference(self) -> str:
@@ -102,6 +109,7 @@ class LayerView:
     membrane: str
     balance: str
     scratch: int
+    has_membrane: str
     has_balance: str
     is_constant: str
 

@@ -86,7 +86,7 @@ def _listed(weight: Integers, window: Window, source: Interval, shape: Shape) ->
         _packed(weight.transpose(2, 3, 1, 0), summed=rows > 0),
         window,
         (("words", words), ("rows_at_once", rows)),
-        (first_bytes + shape[2] * channels * EVENT_BYTES) * height,
+        (first_bytes + (shape[2] * channels + 1) * EVENT_BYTES) * height,
     )
 
 

@@ -1,13 +1,19 @@
 """Levels without a search: as the upper bits of a product.
 
-The thresholds t_1..t_N of an activation lie about evenly. With base = t_1 - 1 and
+The thresholds t_1..t_N of an activation lie about evenly. With a base one step below t_1 and
 u = clip(z, base, t_N) - base for a sum z,
 
-    level = ((u * m + a) mod 2**32) >> s
+    level = (u * m + a) >> s
 
-is how many thresholds z has reached, for suitable m, a and s. Both only rise with z, so that it is
-enough to compare them on either side of every threshold. Where there are no such numbers, the level
-is at least a lower bound, from which comparisons go on.
+is how many thresholds z has reached, for suitable m, a and s. With r_k = t_k - base, the first u of
+level k, that asks for
+
+    k * 2^s <= r_k * m + a   and   (r_k - 1) * m + a < k * 2^s    for every k,
+
+as both sides only rise with u: linear in m and a, so that m is between the slopes of pairs of such
+points. The smallest s is taken that serves all channels; products fit 32 bits below s = 32, and 64
+from there on. Where there are no such numbers, the level is at least a lower bound, and some
+comparisons away. Thresholds that no sum reaches may lie anywhere.
 """
 
 from __future__ import annotations
@@ -19,56 +25,76 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 WORD = 2**32
-CANDIDATES = 32  # multipliers for each shift
+WIDE, WIDEST = 32, 44  # shifts of products of 64 bits
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """How a layer finds its levels; arrays are per channel, (C,). `exact`: without comparisons."""
+    """How a layer finds its levels; arrays are per channel, (C,). `comparisons`: by how many levels
+    the product may be too low.
+    """
 
     base: Ints
     last: Ints
     multiplier: Ints
     offset: Ints
     shift: int
-    exact: bool
+    comparisons: int
 
 
-def steps(thresholds: Ints) -> Steps:
-    """For sorted `thresholds` (C, N) that 32 bits hold."""
-    base = np.maximum(thresholds[:, 0] - 1, -(2**31))
-    reached = thresholds - base[:, None]  # the first u of every level
-    return _exact(base, reached) or _lower_bound(base, reached)
+def steps(thresholds: Ints, highest: Ints) -> Steps:
+    """For sorted `thresholds` (C, N) that 32 bits hold, and the `highest` sums (C,)."""
+    counts = thresholds <= highest[:, None]
+    counts[:, 0] = True
+    first, number = thresholds[:, 0], counts.sum(1)
+    last = np.take_along_axis(thresholds, number[:, None] - 1, 1)[:, 0]
+    step = np.maximum((last - first) // np.maximum(number - 1, 1), 1)
+    base = np.maximum(first - step, -(2**31))
+    reached = thresholds - base[:, None]  # r
+    return _exact(base, reached, counts) or _lower_bound(base, reached, counts)
 
 
-def _exact(base: Ints, reached: Ints) -> Steps | None:
-    """With the smallest shift for which every channel has a multiplier and an offset."""
-    top, levels = reached[:, -1], reached.shape[1]
-    k = np.arange(1, levels + 1)
-    step = (top - 1) / max(levels - 1, 1)
-    for shift in range(32):
-        # the line may be steeper or flatter than the chord by what rounding moved its ends
-        flattest = np.floor(2**shift / (step + 1 / levels)).astype(np.int64)
-        multiplier, offset = np.zeros_like(flattest), np.zeros_like(flattest)
-        found = np.zeros(len(flattest), bool)
-        for m in (flattest + d for d in range(CANDIDATES)):
-            least = np.maximum(((k << shift) - reached * m[:, None]).max(1), 0)
-            most = ((k << shift) - 1 - (reached - 1) * m[:, None]).min(1)
-            good = (least <= most) & (top * m + least < WORD) & ~found
-            multiplier, offset = np.where(good, m, multiplier), np.where(good, least, offset)
-            found |= good
-        if found.all():
-            return Steps(base, base + top, multiplier, offset, shift, exact=True)
+def _exact(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps | None:
+    channels, levels = reached.shape
+    number = counts.sum(1)  # levels that are reached
+    top = np.take_along_axis(reached, number[:, None] - 1, 1)[:, 0]
+    k = np.arange(levels + 2)
+    # at least level k from `low` on, for k from 0; below it to `high`, for k to one beyond the last
+    low = np.concatenate([np.zeros((channels, 1), np.int64), reached], axis=1)
+    high = np.concatenate([reached - 1, top[:, None]], axis=1)
+    is_low = k[:-1] <= number[:, None]
+    high = np.where(k[1:] <= number[:, None], high, top[:, None])
+    is_high = k[1:] <= number[:, None] + 1
+    rise = k[None, 1:] - k[:-1, None]  # [low][high]
+    run = high[:, None, :] - low[:, :, None]
+    pairs = is_low[:, :, None] & is_high[:, None, :]
+    for shift in range(WIDEST + 1):
+        most = (rise << shift) - 1  # m * run <= most
+        bounded = pairs & (run > 0)
+        steepest = np.where(bounded, most // np.maximum(run, 1), WORD).min((1, 2))
+        forced = pairs & (run < 0)
+        flattest = np.where(forced, -(most // np.maximum(-run, 1)), 0).max((1, 2))
+        impossible = (pairs & (run == 0) & (most < 0)).any()
+        multiplier = flattest
+        offset = np.where(is_low, (k[:-1] << shift) - low * multiplier[:, None], 0).max(1)
+        if shift < WIDE:
+            fits = (top * multiplier + offset < WORD).all()
+        else:
+            fits = (multiplier < WORD).all() and (offset < WORD).all()
+        if fits and not impossible and (flattest <= steepest).all():
+            return Steps(base, base + top, multiplier, offset, shift, comparisons=0)
     return None
 
 
-def _lower_bound(base: Ints, reached: Ints) -> Steps:
+def _lower_bound(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps:
     """With the steepest line that is not ahead of any threshold."""
     levels = reached.shape[1]
     shift = 31 - levels.bit_length()
     k = np.arange(1, levels + 1)
-    ahead = np.maximum(reached - 1, 1)  # u = 0 gives level 0 under any multiplier
-    top = np.maximum(reached[:, -1], 1)
-    multiplier = np.minimum((((k << shift) - 1) // ahead).min(1), (WORD - 1) // top)
-    last = base + reached[:, -1]
-    return Steps(base, last, multiplier, np.zeros_like(last), shift, exact=False)
+    ahead = np.maximum(reached - 1, 1)
+    top = np.where(counts, reached, 1).max(1)
+    highest_at = np.where(counts, ((k << shift) - 1) // ahead, WORD)
+    multiplier = np.minimum(highest_at.min(1), (WORD - 1) // top)
+    level = (reached * multiplier[:, None]) >> shift
+    comparisons = int(np.where(counts, k - level, 0).max())
+    return Steps(base, base + top, multiplier, np.zeros_like(top), shift, comparisons)

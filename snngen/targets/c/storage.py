@@ -36,7 +36,7 @@ BITS = Element("SNN_BITS", "uint8_t", 0, 1, 1)
 U8 = Element("SNN_U8", "uint8_t", 0, 255, 8)
 I8 = Element("SNN_I8", "int8_t", -128, 127, 8)
 I16 = Element("SNN_I16", "int16_t", -(2**15), 2**15 - 1, 16)
-U32 = Element("SNN_U32", "uint32_t", 0, 2**32 - 1, 32)  # only where a struct names the type
+STEPS = Element("", "snn_steps", -(2**31), 2**32 - 1, 32)  # a struct of four such numbers
 I32 = Element("SNN_I32", "int32_t", -(2**31), 2**31 - 1, 32)
 
 VALUES = (BITS, U8, I8, I16, I32)

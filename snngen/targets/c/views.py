@@ -43,7 +43,7 @@ from snngen.targets.c.storage import (
     I16,
     I32,
     PARAMETERS,
-    U32,
+    STEPS,
     Element,
     narrowest,
     weights_in_order,
@@ -119,6 +119,7 @@ class _Views:
             else self._state((layer.name, "membrane"), f"{prefix}_membrane"),
             balance=self._state((layer.name, "balance"), f"{prefix}_balance"),
             scratch=self.plan.offsets[layer.name, "scratch"],
+            has_membrane=c_bool(isinstance(layer.neuron, IF | Accumulate)),
             has_balance=c_bool(takes_back(layer)),
             is_constant=c_bool(net.is_constant(layer.name)),
         )
@@ -237,27 +238,21 @@ class _Views:
                 return "snn_if", f"&{name}", v_init
 
     def _level(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
-        found = steps(neuron.thresholds)
-        parts = {
-            "base": (found.base, I32),
-            "last": (found.last, I32),
-            "multiplier": (found.multiplier, U32),
-            "offset": (found.offset, U32),
-        }
-        names = {
-            what: self._array(
-                f"{prefix}_{what}", values, layer.name, f"{what} of levels, [channel]", element
-            ).name
-            for what, (values, element) in parts.items()
-        }
-        rest = None if found.exact else neuron.thresholds
-        order = "level thresholds, [channel][level]"
+        found = steps(neuron.thresholds, layer.current.hi)
+        each = np.stack([found.base, found.last, found.multiplier, found.offset], axis=1)
+        order = "{base, last, multiplier, offset} of levels, [channel]"
+        made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
+        names = {"steps": made.name, "thresholds": "NULL"}
+        if found.comparisons:
+            order = "level thresholds, [channel][level]"
+            table = self._array(f"{prefix}_levels", neuron.thresholds, layer.name, order, I32)
+            names["thresholds"] = table.name
         return self._struct(
             "snn_level_op",
             f"{prefix}_neuron",
             **names,
-            thresholds=self._optional(f"{prefix}_levels", rest, layer, order),
             levels=str(neuron.thresholds.shape[1]),
+            comparisons=str(found.comparisons),
             shift=str(found.shift),
             lowest=c_int(neuron.lowest),
         )
@@ -269,10 +264,11 @@ class _Views:
         owner: str,
         comment: str,
         element: Element | None = None,
+        fields: int = 1,
     ) -> ArrayView:
         flat = np.asarray(values, np.int64).ravel()
         element = element or narrowest(int(flat.min()), int(flat.max()), PARAMETERS)
-        view = ArrayView(name, element, flat, owner, f"'{harmless(owner)}' {comment}")
+        view = ArrayView(name, element, flat, owner, f"'{harmless(owner)}' {comment}", fields)
         self.arrays.append(view)
         return view
 

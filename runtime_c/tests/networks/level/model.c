@@ -65,24 +65,10 @@ static const int8_t layer0_synapse0_weights[36] = {
     9, -7, -8, 15, -8, 1, 8, 12, 13, 16, 10,
 };
 
-/* 'grouped' base of levels, [channel] */
-static const int32_t layer0_base[6] = {
-    -207, -420, 135, 83, -625, 53,
-};
-
-/* 'grouped' last of levels, [channel] */
-static const int32_t layer0_last[6] = {
-    623, 1032, 495, 585, 1014, 833,
-};
-
-/* 'grouped' multiplier of levels, [channel] */
-static const uint32_t layer0_multiplier[6] = {
-    949, 542, 2186, 1567, 480, 1009,
-};
-
-/* 'grouped' offset of levels, [channel] */
-static const uint32_t layer0_offset[6] = {
-    261635, 261960, 261968, 261942, 261856, 261948,
+/* 'grouped' {base, last, multiplier, offset} of levels, [channel] */
+static const snn_steps layer0_steps[6] = {
+    {-482, 623, 949, 660}, {-902, 1032, 542, 716}, {17, 495, 2185, 4258}, {-83, 585, 1567, 1820},
+    {-1170, 1014, 480, 256}, {-205, 833, 1009, 1626},
 };
 
 /* 'grouped' bias, [channel] */
@@ -195,28 +181,16 @@ static const int32_t layer4_synapse0_weights[864] = {
     1441815, -262122, 0, 1114092, 1310709, -1310710, 1114109, 1572864, 0,
 };
 
-/* 'dense' base of levels, [channel] */
-static const int32_t layer4_base[10] = {
-    -931, -2081, -1120, -1371, -1295, -1325, -1819, -1838, -2029, -2099,
-};
-
-/* 'dense' last of levels, [channel] */
-static const int32_t layer4_last[10] = {
-    3254, 2973, 3673, 3937, 3733, 2870, 3498, 3568, 4084, 4447,
-};
-
-/* 'dense' multiplier of levels, [channel] */
-static const uint32_t layer4_multiplier[10] = {
-    368603, 284661, 411080, 318428, 374097, 284560, 378718, 290357, 317750, 260906,
-};
-
-/* 'dense' offset of levels, [channel] */
-static const uint32_t layer4_offset[10] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+/* 'dense' {base, last, multiplier, offset} of levels, [channel] */
+static const snn_steps layer4_steps[10] = {
+    {-1228, 3254, 334499, 0}, {-2440, 2973, 206171, 0}, {-1461, 3673, 350133, 0},
+    {-1749, 3937, 219848, 0}, {-1653, 3733, 336760, 0}, {-1623, 2870, 257450, 0},
+    {-2197, 3498, 353576, 0}, {-2223, 3568, 262978, 0}, {-2464, 4084, 243442, 0},
+    {-2565, 4447, 231011, 0},
 };
 
 /* 'dense' level thresholds, [channel][level] */
-static const int16_t layer4_levels[150] = {
+static const int32_t layer4_levels[150] = {
     -930, -875, -162, -125, 112, 372, 968, 1983, 2046, 2514, 2520, 2528, 2762, 3099, 3254, -2080,
     -1137, -1132, -611, -348, -154, 385, 394, 582, 1063, 1632, 2033, 2599, 2879, 2973, -1119, -1088,
     -944, -714, 308, 840, 909, 1256, 1485, 1871, 2132, 2141, 2658, 3088, 3673, -1370, -527, -238,
@@ -269,19 +243,19 @@ static const snn_values layer2_output = { /* 'sums' values */
 static const snn_values layer3_output = { /* 'concat' values */
     .channels = 12, .height = 6, .width = 2,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 12, .plane_bytes = 144, .offset = 624,
+    .row_bytes = 12, .plane_bytes = 144, .offset = 648,
 };
 
 static const snn_values layer4_output = { /* 'dense' values */
     .channels = 10, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 10, .plane_bytes = 10, .offset = 848,
+    .row_bytes = 10, .plane_bytes = 10, .offset = 872,
 };
 
 static const snn_values layer5_output = { /* 'output' values */
     .channels = 4, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 8, .plane_bytes = 8, .offset = 76,
+    .row_bytes = 8, .plane_bytes = 8, .offset = 80,
 };
 
 /* --- Operators and neurons --------------------------------------------------------------------- */
@@ -293,12 +267,10 @@ static const snn_conv_op layer0_synapse0 = {
 };
 
 static const snn_level_op layer0_neuron = {
-    .base = layer0_base,
-    .last = layer0_last,
-    .multiplier = layer0_multiplier,
-    .offset = layer0_offset,
-    .thresholds = {NULL, SNN_I8},
+    .steps = layer0_steps,
+    .thresholds = NULL,
     .levels = 4,
+    .comparisons = 0,
     .shift = 18,
     .lowest = 0,
 };
@@ -332,12 +304,10 @@ static const snn_lanes_op layer4_synapse0 = {
 };
 
 static const snn_level_op layer4_neuron = {
-    .base = layer4_base,
-    .last = layer4_last,
-    .multiplier = layer4_multiplier,
-    .offset = layer4_offset,
-    .thresholds = {layer4_levels, SNN_I16},
+    .steps = layer4_steps,
+    .thresholds = layer4_levels,
     .levels = 15,
+    .comparisons = 7,
     .shift = 27,
     .lowest = -7,
 };
@@ -375,12 +345,12 @@ static const snn_synapse layer3_synapses[] = {
 
 static const snn_synapse layer4_synapses[] = {
     {.add = snn_lanes, .op = &layer4_synapse0, .source = &layer3_output, .channels = 10, .width = 1,
-     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 624},
+     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 648},
 };
 
 static const snn_synapse layer5_synapses[] = {
     {.add = snn_lanes, .op = &layer5_synapse0, .source = &layer4_output, .channels = 4, .width = 1,
-     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 44},
+     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 48},
 };
 
 static const snn_layer layers[] = {
@@ -398,6 +368,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 0,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -415,6 +386,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 1,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -432,6 +404,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 2,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -449,6 +422,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 3,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -464,8 +438,9 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 768,
+        .scratch = 792,
         .number = 4,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -481,8 +456,9 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = NULL,
         .balance = NULL,
-        .scratch = 44,
+        .scratch = 48,
         .number = 5,
+        .has_membrane = true,
         .has_balance = false,
         .is_constant = false,
     },

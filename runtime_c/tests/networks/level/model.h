@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define MODEL_DIGEST "7216753426160edd863ddef74b7c62860aaba305df2b5c8986c7a2edc8655f87"
-#define MODEL_ARENA_BYTES 860ul
+#define MODEL_ARENA_BYTES 884ul
 #define MODEL_INPUT_BYTES 105ul /* HWC of 3x7x5 (CxHxW) */
 #define MODEL_OUTPUTS 4
 #define MODEL_TIMESTEPS 1

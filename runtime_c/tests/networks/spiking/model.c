@@ -102,7 +102,7 @@ static const int8_t layer1_bias[9] = {
 };
 
 /* 'sum' weights, [ky][kx][input][pair of outputs] */
-static const int32_t layer3_synapse0_weights[108] = {
+static const int32_t layer3_synapse2_weights[108] = {
     65538, 65537, 65536, -131072, 1, 0, -131071, 65538, -131070, -131073, -2, 0, 131070, -65534,
     -131070, -131070, 2, 0, -65535, -65534, -131073, 65535, -1, 0, -65536, 0, -131073, 65537, -1, 0,
     -131072, -65537, 131071, 0, -2, 0, 2, -65535, -65537, 1, -1, 0, 131072, 0, -1, -65537, 2, 0, 1,
@@ -113,7 +113,7 @@ static const int32_t layer3_synapse0_weights[108] = {
 };
 
 /* 'sum' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
-static const int32_t layer3_synapse1_weights[54] = {
+static const int32_t layer3_synapse0_weights[54] = {
     327668, 0, 65523, 1048563, 5, 0, 851958, 524280, -65526, 18, -4, 0, 65554, -65537, -917494,
     -720892, -8, 0, 589822, -524303, 655372, 458751, -15, 0, 851973, -917495, 196593, -851964, -9,
     0, 458752, 262137, 196615, 262130, -6, 0, 851981, 196622, 1114130, 720913, 15, 0, 1179636,
@@ -121,7 +121,7 @@ static const int32_t layer3_synapse1_weights[54] = {
 };
 
 /* 'sum' weights */
-static const int8_t layer3_synapse2_weights[9] = {
+static const int8_t layer3_synapse1_weights[9] = {
     36, 10, 45, 37, 53, 33, -21, 19, 8,
 };
 
@@ -203,7 +203,7 @@ static const int8_t layer7_bias[5] = {
 static const snn_values input_values = { /* 'input' values */
     .channels = 2, .height = 6, .width = 6,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 2, .plane_bytes = 72, .offset = 1704,
+    .row_bytes = 2, .plane_bytes = 72, .offset = 1716,
 };
 
 static const snn_values layer0_output = { /* 'first' values */
@@ -227,7 +227,7 @@ static const snn_values layer2_output = { /* 'pool' values */
 static const snn_values layer3_output = { /* 'sum' values */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 944,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 956,
 };
 
 static const snn_values layer4_output = { /* 'average' values */
@@ -251,25 +251,25 @@ static const snn_values layer6_output = { /* 'dense' values */
 static const snn_values layer7_output = { /* 'output' values */
     .channels = 5, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 10, .plane_bytes = 10, .offset = 1060,
+    .row_bytes = 10, .plane_bytes = 10, .offset = 1512,
 };
 
 static const snn_values layer3_membrane = { /* 'sum' membrane */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 18, .plane_bytes = 162, .offset = 696,
+    .row_bytes = 18, .plane_bytes = 162, .offset = 708,
 };
 
 static const snn_values layer3_balance = { /* 'sum' balance */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 860,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 872,
 };
 
 static const snn_values layer6_membrane = { /* 'dense' membrane */
     .channels = 8, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I32,
-    .row_bytes = 32, .plane_bytes = 32, .offset = 1028,
+    .row_bytes = 32, .plane_bytes = 32, .offset = 1040,
 };
 
 /* --- Operators and neurons --------------------------------------------------------------------- */
@@ -307,23 +307,23 @@ static const snn_max_pool_op layer2_synapse0 = {
     .window = {2, 2, 2, 2, 1, 1, 0, 0},
 };
 
-static const snn_lanes_op layer3_synapse0 = {
-    .weights = layer3_synapse0_weights,
+static const snn_lanes_op layer3_synapse2 = {
+    .weights = layer3_synapse2_weights,
     .window = {3, 3, 2, 2, 1, 1, 1, 1},
     .words = 6,
     .rows_at_once = 3,
 };
 
-static const snn_scatter_op layer3_synapse1 = {
-    .weights = layer3_synapse1_weights,
+static const snn_scatter_op layer3_synapse0 = {
+    .weights = layer3_synapse0_weights,
     .window = {1, 1, 1, 1, 1, 1, 0, 0},
     .words = 6,
     .lines = 1,
     .height = 3,
 };
 
-static const snn_scale_op layer3_synapse2 = {
-    .weights = {layer3_synapse2_weights, SNN_I8},
+static const snn_scale_op layer3_synapse1 = {
+    .weights = {layer3_synapse1_weights, SNN_I8},
 };
 
 static const snn_if_op layer3_neuron = {
@@ -373,7 +373,7 @@ static const snn_scatter_op layer7_synapse0 = {
 
 static const snn_synapse layer0_synapses[] = {
     {.add = snn_lanes, .op = &layer0_synapse0, .source = &input_values, .channels = 9, .width = 6,
-     .prepare = snn_list_counts, .prepared = 1512, .prepared_bytes = 192},
+     .prepare = snn_list_counts, .prepared = 1512, .prepared_bytes = 204},
 };
 
 static const snn_synapse layer1_synapses[] = {
@@ -387,11 +387,11 @@ static const snn_synapse layer2_synapses[] = {
 };
 
 static const snn_synapse layer3_synapses[] = {
-    {.add = snn_lanes, .op = &layer3_synapse0, .source = &input_values, .channels = 9, .width = 3,
-     .prepare = snn_list_counts, .prepared = 432, .prepared_bytes = 192},
-    {.add = snn_scattered, .op = &layer3_synapse1, .source = &layer2_output, .channels = 9, .width = 3,
-     .prepare = snn_scatter, .prepared = 624, .prepared_bytes = 72},
-    {.add = snn_scale, .op = &layer3_synapse2, .source = &layer1_output, .channels = 9, .width = 3,
+    {.add = snn_lanes, .op = &layer3_synapse2, .source = &input_values, .channels = 9, .width = 3,
+     .prepare = snn_list_counts, .prepared = 432, .prepared_bytes = 204},
+    {.add = snn_scattered, .op = &layer3_synapse0, .source = &layer2_output, .channels = 9, .width = 3,
+     .prepare = snn_scatter, .prepared = 636, .prepared_bytes = 72},
+    {.add = snn_scale, .op = &layer3_synapse1, .source = &layer1_output, .channels = 9, .width = 3,
      .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
 
@@ -430,6 +430,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 864,
         .number = 0,
+        .has_membrane = true,
         .has_balance = false,
         .is_constant = false,
     },
@@ -447,6 +448,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 864,
         .number = 1,
+        .has_membrane = true,
         .has_balance = false,
         .is_constant = false,
     },
@@ -464,6 +466,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 864,
         .number = 2,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -481,6 +484,7 @@ static const snn_layer layers[] = {
         .balance = &layer3_balance,
         .scratch = 0,
         .number = 3,
+        .has_membrane = true,
         .has_balance = true,
         .is_constant = false,
     },
@@ -498,6 +502,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 4,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -515,6 +520,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 5,
+        .has_membrane = false,
         .has_balance = false,
         .is_constant = false,
     },
@@ -532,6 +538,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 6,
+        .has_membrane = true,
         .has_balance = false,
         .is_constant = false,
     },
@@ -549,6 +556,7 @@ static const snn_layer layers[] = {
         .balance = NULL,
         .scratch = 0,
         .number = 7,
+        .has_membrane = true,
         .has_balance = false,
         .is_constant = false,
     },
