@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from snngen.check_fixed import check_fixed
 from snngen.convert import METHODS, Options, convert
+from snngen.convert.refined import visits
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import Ann
 from snngen.fixed import FixedNet
@@ -25,9 +26,7 @@ from snngen.spiking import Preprocess, SpikingNet
 CALIBRATION_MACS = 10 * 10**9
 NEURON_MACS = 60  # what a neuron costs in a timestep: integrating, firing, finding percentiles
 LEAST_CALIBRATION, MOST_CALIBRATION = 16, 256
-TRAINING_MACS = 104 * 10**9  # in one pass over the images
-STEP_MACS = 10 * 10**6  # what an image costs beside its multiply-accumulates
-LEAST_TRAINING, MOST_TRAINING = 512, 8192
+MOST_TRAINING = 24_576  # images that memory holds
 CALIBRATION_VALUES = 2**26  # of one layer, over all timesteps and images
 
 
@@ -94,7 +93,7 @@ def calibration_size(graph: Graph, options: Options) -> int:
     )
     values = options.steps * max(int(np.prod(shape)) for shape in known.values())
     if options.method in METHODS and METHODS[options.method].trains:
-        return min(max(TRAINING_MACS // (macs + STEP_MACS), LEAST_TRAINING), MOST_TRAINING)
+        return min(visits(macs), MOST_TRAINING)
     affordable = CALIBRATION_MACS // max(1, (macs + NEURON_MACS * neurons) * options.steps)
     wanted = min(max(affordable, LEAST_CALIBRATION), MOST_CALIBRATION)
     return max(1, min(wanted, CALIBRATION_VALUES // values))

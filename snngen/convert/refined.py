@@ -13,11 +13,11 @@ o of each image,
     mean((o - y)^2) / (OWN var(y of this image) + (1 - OWN) var(y of all images))
 
 so that an image of which the CNN is unsure, whose outputs differ little, counts as much as others.
-Steps shrink as a cosine, PASSES times over the images; a weight's is relative to the size of its
-layer's weights. Rounding errors do not merely cancel on average afterwards, as the means that
-`calibrated` corrects: the weights come to read activations that are rounded
-(docs/decisions/0018-refinement.md). IF neurons are then started from the closed form and centred
-on it.
+Steps shrink as a cosine; a weight's is relative to the size of its layer's weights. So many images
+are seen as a few minutes allow, if possible each of them once. Rounding errors do not merely cancel
+on average afterwards, as the means that `calibrated` corrects: the weights come to read activations
+that are rounded (docs/decisions/0018-refinement.md). IF neurons are then started from the closed
+form and centred on it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ from snngen.spiking import INPUT, Floats, SpikingLayer, Synapse
 
 Batch = NDArray[np.float32]  # (images, C, H, W)
 
-PASSES = 12
+TRAINING_MACS = 1248 * 10**9
+STEP_MACS = 10 * 10**6  # what an image costs beside its multiply-accumulates
+LEAST_VISITS, MOST_VISITS = 6144, 98_304
+MOST_PASSES = 12
 BLEND = 0.5  # most of another image that is mixed into every second one
 BATCH, SHARE = 16, 8  # images in a step, and those that one core takes of them
 FIRST = 256  # images that `calibrated` starts from
@@ -60,6 +63,13 @@ class _Key:
 
 
 Parameters = dict[_Key, NDArray[np.floating]]  # float32
+
+
+def visits(macs: int) -> int:
+    """How many images training looks at, counted as often as it does, where a CNN takes so many
+    multiply-accumulates for one.
+    """
+    return min(max(TRAINING_MACS // (macs + STEP_MACS), LEAST_VISITS), MOST_VISITS)
 
 
 def refined(
@@ -126,7 +136,7 @@ class _ClosedForm:
         rng = np.random.default_rng(0)
         batches = [
             chosen
-            for _ in range(PASSES)
+            for _ in range(min(max(round(visits(self._macs()) / len(images)), 1), MOST_PASSES))
             for chosen in np.array_split(rng.permutation(len(images)), -(-len(images) // BATCH))
         ]
         for step, chosen in enumerate(batches):
@@ -143,6 +153,14 @@ class _ClosedForm:
                 move = first[key] / (np.sqrt(second[key]) + np.float32(1e-8))
                 parameters[key] = parameters[key] - np.float32(rates[key] * unbiased) * move
         return parameters
+
+    def _macs(self) -> int:
+        return sum(
+            synapse.op.fan_in * int(np.prod(p.shape))
+            for p in self._populations
+            for synapse in p.synapses
+            if isinstance(synapse.op, WEIGHTED)
+        )
 
     def _rate(self, key: _Key, value: NDArray[np.float32], parameters: Parameters) -> float:
         """How far a step moves a parameter."""
