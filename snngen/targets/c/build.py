@@ -17,6 +17,7 @@ COMPILERS = ("cc", "gcc", "clang")
 EXAMPLE = "example_main.c"
 RUNTIME = "runtime/"
 FLAGS = ("-O3",)
+NATIVE = "-march=native"
 INSTALL = "install gcc or clang (Debian, Ubuntu: apt install gcc), or set CC"
 
 

@@ -21,7 +21,7 @@ from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.parallel import ordered_map
 from snngen.simulate import Simulation, join_layers
-from snngen.targets.c.build import FLAGS, compile_shared
+from snngen.targets.c.build import FLAGS, NATIVE, compile_shared
 from snngen.targets.c.emit import MANIFEST, check_prefix, emit, render
 from snngen.targets.c.storage import channels_first
 
@@ -265,7 +265,10 @@ def compiled(net: FixedNet) -> Engine:
 
 @lru_cache(maxsize=1)
 def _compiled(net: FixedNet) -> Engine:
-    engine = Engine(net)
+    try:
+        engine = Engine(net, flags=(*FLAGS, NATIVE))
+    except ToolError:  # not every compiler knows the processor it runs on
+        engine = Engine(net)
     engine.close()  # what is loaded needs no file
     return engine
 
