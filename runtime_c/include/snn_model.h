@@ -136,11 +136,11 @@ snn_synapse_fn snn_select;
 
 /* --- Neurons ----------------------------------------------------------------------------------- */
 
-/* One timestep of one line of neurons: takes the current and leaves in its place what they send;
- * updates `membrane`, which may be NULL where neurons do not remember, and for neurons that take
- * spikes back also `balance`. */
-typedef void snn_neuron_fn(const void *op, uint16_t channels, uint16_t width, int32_t *current,
-                           int32_t *membrane, int32_t *balance);
+/* One timestep of one line of neurons: takes the current, which need not be left as it is, and
+ * stores what they send at `rows`, a line of `output`; updates `membrane`, which may be NULL where
+ * neurons do not remember, and for neurons that take spikes back also `balance`. */
+typedef void snn_neuron_fn(const void *op, const snn_values *output, unsigned char *rows,
+                           int32_t *current, int32_t *membrane, int32_t *balance);
 
 typedef struct snn_if_op {
     const int32_t *threshold; /* [channel], all >= 1 */

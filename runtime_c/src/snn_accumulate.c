@@ -1,12 +1,13 @@
-#include "snn_model.h"
+#include "snn_row.h"
 
-void snn_accumulate(const void *op, uint16_t channels, uint16_t width, int32_t *current,
-                    int32_t *membrane, int32_t *balance)
+void snn_accumulate(const void *op, const snn_values *output, unsigned char *rows,
+                    int32_t *current, int32_t *membrane, int32_t *balance)
 {
+    const size_t count = (size_t)output->channels * output->width;
     (void)op;
     (void)balance;
-    for (size_t i = 0; i < (size_t)channels * width; ++i) {
+    for (size_t i = 0; i < count; ++i) {
         membrane[i] += current[i];
-        current[i] = membrane[i];
     }
+    snn_put_line(rows, output, membrane);
 }

@@ -1,6 +1,13 @@
-/* snn_bits.h - which bits of a byte are set. */
+/* snn_bits.h - what processors can do with bits. */
 #ifndef SNN_BITS_H
 #define SNN_BITS_H
+
+/* Whether compilers make vectors of plain loops: then two of these beat one that packs bits. */
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__ALTIVEC__)
+#define SNN_HAS_VECTORS 1
+#else
+#define SNN_HAS_VECTORS 0
+#endif
 
 /* The number of the lowest bit that is set in `bits`, which are not 0. */
 static inline unsigned snn_lowest_bit(unsigned bits)

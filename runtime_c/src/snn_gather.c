@@ -123,14 +123,18 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
             fill_line(lines->current, &layer->bias, output);
         }
         add_synapses(lines->current, layer, call, constant, layer->synapse_count, t, y);
+        unsigned char *rows = snn_plane(call->arena, output, t) + snn_row_offset(output, y, 0);
         if (layer->fire != NULL) {
-            layer->fire(layer->neuron, output->channels, output->width, lines->current,
-                        lines->membrane, lines->balance);
+            layer->fire(layer->neuron, output, rows, lines->current, lines->membrane,
+                        lines->balance);
+        } else {
+            snn_put_line(rows, output, lines->current);
         }
-        snn_put_line(snn_plane(call->arena, output, t) + snn_row_offset(output, y, 0), output,
-                     lines->current);
-        snn_report(call, layer, t, (size_t)y * output->width, output->width, lines->current,
-                   layer->fire != NULL ? lines->membrane : NULL);
+        if (call->trace != NULL) {
+            snn_get_line(lines->current, rows, output);
+            snn_report(call, layer, t, (size_t)y * output->width, output->width, lines->current,
+                       layer->fire != NULL ? lines->membrane : NULL);
+        }
     }
     if (layer->has_membrane) {
         store_state(layer, call, lines, y);

@@ -1,3 +1,4 @@
+#include "snn_bits.h"
 #include "snn_row.h"
 
 /* At most one spike, subtracted: without branches, which compilers make into vectors. */
@@ -59,23 +60,68 @@ static void fire_any(const snn_if_op *neuron, uint16_t channels, int32_t *curren
     }
 }
 
-void snn_if(const void *op, uint16_t channels, uint16_t width, int32_t *current, int32_t *membrane,
-            int32_t *balance)
+/* The same for neuron `k` alone: its spike as bit k. */
+static inline unsigned fire_bit(const int32_t *threshold, const int32_t *current,
+                                int32_t *membrane, unsigned k)
+{
+    const int32_t v = membrane[k] + current[k], theta = threshold[k];
+    membrane[k] = v >= theta ? v - theta : v;
+    return v >= theta ? 1u << k : 0u;
+}
+
+/* At most one spike, subtracted, and the spikes packed at once. */
+static void fire_bits(const snn_if_op *neuron, uint16_t channels, uint8_t *row,
+                      const int32_t *restrict current, int32_t *restrict membrane)
+{
+    const int32_t *restrict threshold = neuron->threshold;
+    unsigned bits;
+    for (; channels >= 8; channels = (uint16_t)(channels - 8)) {
+        bits = fire_bit(threshold, current, membrane, 0);
+        bits |= fire_bit(threshold, current, membrane, 1);
+        bits |= fire_bit(threshold, current, membrane, 2);
+        bits |= fire_bit(threshold, current, membrane, 3);
+        bits |= fire_bit(threshold, current, membrane, 4);
+        bits |= fire_bit(threshold, current, membrane, 5);
+        bits |= fire_bit(threshold, current, membrane, 6);
+        bits |= fire_bit(threshold, current, membrane, 7);
+        *row++ = (uint8_t)bits;
+        threshold += 8;
+        current += 8;
+        membrane += 8;
+    }
+    if (channels > 0) {
+        bits = 0;
+        for (uint16_t k = 0; k < channels; ++k) {
+            bits |= fire_bit(threshold, current, membrane, k);
+        }
+        *row = (uint8_t)bits;
+    }
+}
+
+void snn_if(const void *op, const snn_values *output, unsigned char *rows, int32_t *current,
+            int32_t *membrane, int32_t *balance)
 {
     const snn_if_op *neuron = op;
+    const uint16_t channels = output->channels;
     const bool usual = neuron->max_spikes == 1 && !neuron->reset_to_zero && neuron->v_min == NULL;
-    for (uint16_t x = 0; x < width; ++x) {
-        if (!usual) {
-            fire_any(neuron, channels, current, membrane, balance);
+    const bool packs = usual && output->type == SNN_BITS && !SNN_HAS_VECTORS;
+    for (uint16_t x = 0; x < output->width; ++x) {
+        int32_t *row = current + (size_t)x * channels;
+        if (packs) {
+            fire_bits(neuron, channels, rows + x * output->row_bytes, row, membrane);
+        } else if (!usual) {
+            fire_any(neuron, channels, row, membrane, balance);
         } else if (neuron->takes_back) {
-            fire_signed(neuron, channels, current, membrane, balance);
+            fire_signed(neuron, channels, row, membrane, balance);
         } else {
-            fire_one(neuron, channels, current, membrane);
+            fire_one(neuron, channels, row, membrane);
         }
-        current += channels;
         membrane += channels;
         if (neuron->takes_back) {
             balance += channels;
         }
+    }
+    if (!packs) {
+        snn_put_line(rows, output, current);
     }
 }

@@ -60,22 +60,24 @@ static void compared(const snn_level_op *neuron, uint16_t channels, int32_t *cur
     }
 }
 
-void snn_level(const void *op, uint16_t channels, uint16_t width, int32_t *current,
+void snn_level(const void *op, const snn_values *output, unsigned char *rows, int32_t *current,
                int32_t *membrane, int32_t *balance)
 {
     const snn_level_op *neuron = op;
+    const uint16_t channels = output->channels;
     (void)balance;
     if (membrane != NULL) {
-        memcpy(membrane, current, (size_t)channels * width * sizeof *membrane);
+        memcpy(membrane, current, (size_t)channels * output->width * sizeof *membrane);
     }
-    for (uint16_t x = 0; x < width; ++x) {
+    for (uint16_t x = 0; x < output->width; ++x) {
+        int32_t *row = current + (size_t)x * channels;
         if (neuron->comparisons > 0) {
-            compared(neuron, channels, current);
+            compared(neuron, channels, row);
         } else if (neuron->shift >= 32) {
-            wide_products(neuron, channels, current);
+            wide_products(neuron, channels, row);
         } else {
-            products(neuron, channels, current);
+            products(neuron, channels, row);
         }
-        current += channels;
     }
+    snn_put_line(rows, output, current);
 }

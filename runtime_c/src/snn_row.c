@@ -114,6 +114,14 @@ void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *
 void snn_add_row(int32_t *restrict current, const void *restrict row, uint8_t type, size_t count)
 {
     switch (type) {
+    case SNN_BITS:
+        for (const uint8_t *bytes = row, *end = bytes + (count + 7) / 8; bytes < end; ++bytes) {
+            for (unsigned bits = *bytes; bits != 0; bits &= bits - 1) {
+                ++current[snn_lowest_bit(bits)];
+            }
+            current += 8;
+        }
+        break;
     case SNN_U8:
         for (size_t i = 0; i < count; ++i) {
             current[i] += ((const uint8_t *)row)[i];

@@ -50,10 +50,22 @@ static void add_run(uint32_t *restrict sums, const int32_t *restrict weights, si
 }
 
 static void add_run_times(uint32_t *restrict sums, const int32_t *restrict weights, size_t length,
-                          int32_t count)
+                          uint32_t count)
 {
-    for (size_t k = 0; k < length; ++k) {
-        sums[k] += (uint32_t)weights[k] * (uint32_t)count;
+    for (; length >= 8; length -= 8) {
+        sums[0] += (uint32_t)weights[0] * count;
+        sums[1] += (uint32_t)weights[1] * count;
+        sums[2] += (uint32_t)weights[2] * count;
+        sums[3] += (uint32_t)weights[3] * count;
+        sums[4] += (uint32_t)weights[4] * count;
+        sums[5] += (uint32_t)weights[5] * count;
+        sums[6] += (uint32_t)weights[6] * count;
+        sums[7] += (uint32_t)weights[7] * count;
+        sums += 8;
+        weights += 8;
+    }
+    for (; length > 0; --length) {
+        *sums++ += (uint32_t)*weights++ * count;
     }
 }
 
@@ -64,7 +76,8 @@ static void scatter_event(const runs *to, size_t channel, int32_t count)
         if (count == 1) {
             add_run(to->sums[k] + to->to, to->weights[k] + from, to->length);
         } else {
-            add_run_times(to->sums[k] + to->to, to->weights[k] + from, to->length, count);
+            add_run_times(to->sums[k] + to->to, to->weights[k] + from, to->length,
+                          (uint32_t)count);
         }
     }
 }

@@ -4,13 +4,42 @@
 static const int32_t thresholds[] = {10, 10, 10, 10};
 static const int32_t floors[] = {-5, -100, -5, -100};
 
+/* One timestep, what is sent in place of the current. */
+static void fire(snn_neuron_fn *neurons, const void *op, uint16_t channels, uint16_t width,
+                 int32_t *current, int32_t *membrane, int32_t *balance)
+{
+    const snn_values output = {.channels = channels, .height = 1, .width = width, .planes = 1,
+                               .type = SNN_I16, .row_bytes = (size_t)channels * 2};
+    int16_t sent[16];
+    neurons(op, &output, (unsigned char *)sent, current, membrane, balance);
+    for (size_t i = 0; i < (size_t)channels * width; ++i) {
+        current[i] = sent[i];
+    }
+}
+
+/* Ten channels at two positions, whose spikes are packed. */
+static void test_packed_spikes(void)
+{
+    static const int32_t theta[] = {1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+    const snn_if_op op = {.threshold = theta, .max_spikes = 1};
+    const snn_values output = {.channels = 10, .height = 1, .width = 2, .planes = 1,
+                               .type = SNN_BITS, .row_bytes = 2};
+    int32_t current[] = {1, 0, 2, 1, 3, 2, 4, 3, 5, 4, /* */ 0, 9, 0, 9, 0, 9, 0, 9, 0, 9};
+    int32_t v[20] = {0};
+    uint8_t sent[4] = {0xFF, 0xFF, 0xFF, 0xFF};
+    snn_if(&op, &output, sent, current, v, NULL);
+    const int32_t packed[] = {sent[0], sent[1], sent[2], sent[3]};
+    CHECK_ROW(packed, 0x55, 0x01, 0xAA, 0x02);
+    CHECK_ROW(v, 0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4);
+}
+
 static void test_soft_reset(void)
 {
     const snn_if_op op = {
         .threshold = thresholds, .v_min = NULL, .max_spikes = 1};
     int32_t v[] = {0, 9, 10, -3};
     int32_t current[] = {10, 0, 15, 12};
-    snn_if(&op, 4, 1, current, v, NULL);
+    fire(snn_if, &op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 1, 0, 1, 0); /* fires at v >= threshold */
     CHECK_ROW(v, 0, 9, 15, 9);
 }
@@ -23,7 +52,7 @@ static void test_hard_reset(void)
                           .reset_to_zero = true};
     int32_t v[] = {0, 9, 10, -3};
     int32_t current[] = {10, 0, 15, 12};
-    snn_if(&op, 4, 1, current, v, NULL);
+    fire(snn_if, &op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 1, 0, 1, 0);
     CHECK_ROW(v, 0, 9, 0, 9);
 }
@@ -34,7 +63,7 @@ static void test_lower_bound(void)
         .threshold = thresholds, .v_min = floors, .max_spikes = 1};
     int32_t v[] = {0, 0, -5, 0};
     int32_t current[] = {-30, -30, -1, -101};
-    snn_if(&op, 4, 1, current, v, NULL);
+    fire(snn_if, &op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 0, 0, 0, 0);
     CHECK_ROW(v, -5, -30, -5, -100);
 }
@@ -45,7 +74,7 @@ static void test_several_spikes(void)
         .threshold = thresholds, .v_min = NULL, .max_spikes = 3};
     int32_t v[] = {0, 0, 0, 0};
     int32_t current[] = {9, 29, 35, 77};
-    snn_if(&op, 4, 1, current, v, NULL);
+    fire(snn_if, &op, 4, 1, current, v, NULL);
     CHECK_ROW(current, 0, 2, 3, 3);
     CHECK_ROW(v, 9, 9, 5, 47);
 }
@@ -59,7 +88,7 @@ static void test_taking_back(void)
     int32_t v[] = {0, 0, 0, 0};
     int32_t balance[] = {0, 1, 2, 0};
     int32_t current[] = {-4, -4, -25, 10};
-    snn_if(&op, 4, 1, current, v, balance);
+    fire(snn_if, &op, 4, 1, current, v, balance);
     CHECK_ROW(current, 0, -1, -1, 1); /* only what was sent can be taken back */
     CHECK_ROW(v, -4, 6, -15, 0);
     CHECK_ROW(balance, 0, 0, 1, 1);
@@ -72,18 +101,18 @@ static void test_levels(void)
     const snn_level_op op = {.steps = none, .thresholds = levels, .levels = 4, .comparisons = 4};
     int32_t z[2];
     int32_t low[] = {-3, -1}, equal[] = {5, 2}, high[] = {100, 3};
-    snn_level(&op, 2, 1, low, z, NULL);
+    fire(snn_level, &op, 2, 1, low, z, NULL);
     CHECK_ROW(low, 0, 0);
     CHECK_ROW(z, -3, -1);
-    snn_level(&op, 2, 1, equal, z, NULL);
+    fire(snn_level, &op, 2, 1, equal, z, NULL);
     CHECK_ROW(equal, 3, 3);
-    snn_level(&op, 2, 1, high, z, NULL);
+    fire(snn_level, &op, 2, 1, high, z, NULL);
     CHECK_ROW(high, 4, 4);
 
     const snn_level_op with_sign = {
         .steps = none, .thresholds = levels, .levels = 4, .comparisons = 4, .lowest = -2};
     int32_t below[] = {-3, 2};
-    snn_level(&with_sign, 2, 1, below, z, NULL);
+    fire(snn_level, &with_sign, 2, 1, below, z, NULL);
     CHECK_ROW(below, -2, 1);
     CHECK_ROW(z, -3, 2);
 }
@@ -94,7 +123,7 @@ static void test_lines(void)
     const snn_if_op op = {.threshold = (const int32_t[]){10, 20}, .max_spikes = 1};
     int32_t v[] = {1, 2, 3, 4};
     int32_t current[] = {9, 17, 7, 16};
-    snn_if(&op, 2, 2, current, v, NULL);
+    fire(snn_if, &op, 2, 2, current, v, NULL);
     CHECK_ROW(current, 1, 0, 1, 1);
     CHECK_ROW(v, 0, 19, 0, 0);
 }
@@ -103,7 +132,7 @@ static void test_accumulation(void)
 {
     int32_t v[] = {1, -1};
     int32_t current[] = {5, -5};
-    snn_accumulate(NULL, 2, 1, current, v, NULL);
+    fire(snn_accumulate, NULL, 2, 1, current, v, NULL);
     CHECK_ROW(current, 6, -6);
     CHECK_ROW(v, 6, -6);
 }
@@ -118,7 +147,7 @@ static void test_levels_of_a_product(void)
     const int32_t first[] = {-1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, 0, 0, 0, 0, 0, 0, 0};
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; ++i) {
         int32_t current[] = {sums[i], sums[i]}, v[2];
-        snn_level(&op, 2, 1, current, v, NULL);
+        fire(snn_level, &op, 2, 1, current, v, NULL);
         CHECK_ROW(current, first[i], second[i]);
         CHECK_ROW(v, sums[i], sums[i]);
     }
@@ -133,6 +162,7 @@ int main(void)
     test_several_spikes();
     test_taking_back();
     test_levels();
+    test_packed_spikes();
     test_lines();
     test_accumulation();
     return 0;
