@@ -33,8 +33,8 @@ CHUNK_BYTES = 2**25  # captured at once by a thread
 CDEF = """
 typedef struct { size_t layers; const size_t *first; const uint8_t *held_by; size_t timesteps; }
     harness_net;
-typedef struct { int32_t *outputs; int32_t *counts; int32_t *spikes;
-    uint32_t *all_spikes; int32_t *sent; int32_t *held; } harness_capture;
+typedef struct { int32_t *outputs; int64_t *counts; int64_t *spikes;
+    int64_t *all_spikes; int32_t *sent; int32_t *held; } harness_capture;
 size_t harness_arena_bytes(void);
 size_t harness_timesteps(void);
 int harness_selftest(void *arena, size_t arena_bytes);
@@ -62,9 +62,9 @@ class _Capture:
     """Arrays that the harness fills, as harness_capture in harness.c says."""
 
     outputs: NDArray[np.int32]
-    counts: NDArray[np.int32] | None
-    spikes: NDArray[np.int32] | None
-    all_spikes: NDArray[np.uint32] | None
+    counts: NDArray[np.int64] | None
+    spikes: NDArray[np.int64] | None
+    all_spikes: NDArray[np.int64] | None
     sent: NDArray[np.int32] | None
     held: NDArray[np.int32] | None
 
@@ -124,7 +124,7 @@ class Engine:
         counts: bool = True,
     ) -> Iterator[Run]:
         """Run batch after batch in parts of moderate memory, yielding their results in order."""
-        per_image = self._neurons * (8 * counts + 8 * trace * self.net.timesteps) + 1
+        per_image = self._neurons * (16 * counts + 8 * trace * self.net.timesteps) + 1
 
         def parts() -> Iterator[NDArray[np.uint8]]:
             for batch in batches:
@@ -166,8 +166,7 @@ class Engine:
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """Outputs at every timestep, (batch, T, K), and of each layer but the last the spikes that
-        its neurons send to all images, (C, H, W), on one core. (Graded currents may exceed what the
-        sums hold: of layers that send these they mean nothing.)
+        its neurons send to all images, (C, H, W), on one core.
         """
         capture = self._capture(len(images), all_spikes=True)
         self._run(images, capture)
@@ -194,9 +193,9 @@ class Engine:
     ) -> _Capture:
         steps, neurons = self.net.timesteps, self._neurons
         outputs = np.zeros((n, steps, self._first[-1] - self._first[-2]), np.int32)
-        total, spikes = np.zeros((2, n, neurons), np.int32) if counts else (None, None)
+        total, spikes = np.zeros((2, n, neurons), np.int64) if counts else (None, None)
         sent, held = np.zeros((2, n, steps, neurons), np.int32) if trace else (None, None)
-        together = np.zeros(neurons, np.uint32) if all_spikes else None
+        together = np.zeros(neurons, np.int64) if all_spikes else None
         return _Capture(outputs, total, spikes, together, sent, held)
 
     def _outputs(self, capture: _Capture) -> NDArray[np.int64]:
@@ -213,8 +212,8 @@ class Engine:
         classes, membranes = np.zeros(n, np.int32), np.zeros_like(capture.outputs[:, 0])
         arena = self._arena()
         pointers = [
-            self._pointer(getattr(capture, name), f"{'u' if name == 'all_spikes' else ''}int32_t *")
-            for name in ("outputs", "counts", "spikes", "all_spikes", "sent", "held")
+            self._pointer(array, "void *" if array is None else f"{array.dtype}_t *")
+            for array in vars(capture).values()
         ]
         error = self._lib.harness_images(
             self._net,

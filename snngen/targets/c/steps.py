@@ -10,10 +10,11 @@ level k, that asks for
 
     k * 2^s <= r_k * m + a   and   (r_k - 1) * m + a < k * 2^s    for every k,
 
-as both sides only rise with u: linear in m and a, so that m is between the slopes of pairs of such
-points. The smallest s is taken that serves all channels; products fit 32 bits below s = 32, and 64
-from there on. Where there are no such numbers, the level is at least a lower bound, and some
-comparisons away. Thresholds that no sum reaches may lie anywhere.
+as both sides only rise with u. What the first asks of a less what the second allows is a convex
+function of m, so that m is found by bisection. The smallest s is taken that serves all channels;
+products fit 32 bits below s = 32, and 64 from there on. Where there are no such numbers, the level
+is at least a lower bound, and some comparisons away. Thresholds that no sum reaches may lie
+anywhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 WORD = 2**32
+NEVER = 2**62
 WIDE, WIDEST = 32, 44  # shifts of products of 64 bits
 
 
@@ -57,32 +59,45 @@ def steps(thresholds: Ints, highest: Ints) -> Steps:
 def _exact(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps | None:
     channels, levels = reached.shape
     number = counts.sum(1)  # levels that are reached
-    top = np.take_along_axis(reached, number[:, None] - 1, 1)[:, 0]
+    top = np.take_along_axis(reached, number[:, None] - 1, 1)
     k = np.arange(levels + 2)
-    # at least level k from `low` on, for k from 0; below it to `high`, for k to one beyond the last
+    # level k at least from `low` on, for k from 0; less up to `high`, for k to one beyond the last
     low = np.concatenate([np.zeros((channels, 1), np.int64), reached], axis=1)
-    high = np.concatenate([reached - 1, top[:, None]], axis=1)
-    is_low = k[:-1] <= number[:, None]
-    high = np.where(k[1:] <= number[:, None], high, top[:, None])
-    is_high = k[1:] <= number[:, None] + 1
-    rise = k[None, 1:] - k[:-1, None]  # [low][high]
-    run = high[:, None, :] - low[:, :, None]
-    pairs = is_low[:, :, None] & is_high[:, None, :]
+    high = np.concatenate([reached - 1, top], axis=1)
+    high = np.where(k[1:] <= number[:, None], high, top)
+    is_low, is_high = k[:-1] <= number[:, None], k[1:] <= number[:, None] + 1
     for shift in range(WIDEST + 1):
-        most = (rise << shift) - 1  # m * run <= most
-        bounded = pairs & (run > 0)
-        steepest = np.where(bounded, most // np.maximum(run, 1), WORD).min((1, 2))
-        forced = pairs & (run < 0)
-        flattest = np.where(forced, -(most // np.maximum(-run, 1)), 0).max((1, 2))
-        impossible = (pairs & (run == 0) & (most < 0)).any()
-        multiplier = flattest
-        offset = np.where(is_low, (k[:-1] << shift) - low * multiplier[:, None], 0).max(1)
-        if shift < WIDE:
-            fits = (top * multiplier + offset < WORD).all()
-        else:
-            fits = (multiplier < WORD).all() and (offset < WORD).all()
-        if fits and not impossible and (flattest <= steepest).all():
-            return Steps(base, base + top, multiplier, offset, shift, comparisons=0)
+        least = np.where(is_low, k[:-1] << shift, 0)
+        most = np.where(is_high, (k[1:] << shift) - 1, NEVER)
+        found = _solve(np.where(is_low, low, 0), least, np.where(is_high, high, 0), most, top)
+        if found is not None:
+            multiplier, offset = found
+            largest = top[:, 0] * multiplier + offset if shift < WIDE else offset
+            if (largest < WORD).all():
+                return Steps(base, base + top[:, 0], multiplier, offset, shift, comparisons=0)
+    return None
+
+
+def _solve(low: Ints, least: Ints, high: Ints, most: Ints, top: Ints) -> tuple[Ints, Ints] | None:
+    """m < WORD and the smallest a, (C,), with least <= low * m + a and high * m + a <= most in all
+    places of (C, K); None where some channel has none.
+    """
+    beyond = most.min(1, where=high == top, initial=NEVER) // np.maximum(top[:, 0], 1)
+    begin, end = np.zeros_like(beyond), np.minimum(beyond, WORD - 1)
+    while (begin <= end).all():
+        m = ((begin + end) // 2)[:, None]
+        asked, allowed = least - low * m, most - high * m
+        i, j = asked.argmax(1)[:, None], allowed.argmin(1)[:, None]
+        offset = np.take_along_axis(asked, i, 1)[:, 0]
+        lacks = offset > np.take_along_axis(allowed, j, 1)[:, 0]
+        if not lacks.any():
+            return m[:, 0], offset
+        # a larger m relieves where `low` is the longer lever, a smaller one where `high` is
+        relief = (np.take_along_axis(low, i, 1) - np.take_along_axis(high, j, 1))[:, 0]
+        begin = np.where(lacks & (relief > 0), m[:, 0] + 1, np.where(lacks, begin, m[:, 0]))
+        end = np.where(lacks & (relief < 0), m[:, 0] - 1, np.where(lacks, end, m[:, 0]))
+        if (lacks & (relief == 0)).any():
+            return None
     return None
 
 

@@ -67,7 +67,7 @@ static const int8_t layer0_synapse0_weights[36] = {
 
 /* 'grouped' {base, last, multiplier, offset} of levels, [channel] */
 static const snn_steps layer0_steps[6] = {
-    {-482, 623, 949, 660}, {-902, 1032, 542, 716}, {17, 495, 2185, 4258}, {-83, 585, 1567, 1820},
+    {-482, 623, 949, 660}, {-902, 1032, 542, 716}, {17, 495, 2185, 4258}, {-83, 585, 1570, 0},
     {-1170, 1014, 480, 256}, {-205, 833, 1009, 1626},
 };
 
