@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snngen.convert import Options, convert
+from snngen.convert import Options, convert, structure
+from snngen.convert.rounding import rounded
 from snngen.graph import forward
 from snngen.neurons import IF
+from snngen.ops import Conv, Linear
 from snngen.pipeline import build
-from snngen.quantise import quantise
+from snngen.quantise import quantise, quantise_with_units
 from snngen.simulate import simulate
-from snngen.spiking import SpikingNet
+from snngen.spiking import INPUT, SpikingNet
 from snngen.verify import verify
 from tests import graphs
 
@@ -38,17 +40,38 @@ def test_outputs_are_closer_to_the_cnn_than_with_balanced_thresholds(make, lengt
     assert squared_error(ours, unseen, wanted) < squared_error(theirs, unseen, wanted)
 
 
-def test_mean_errors_nearly_vanish_on_the_calibration_images() -> None:
+@pytest.mark.parametrize("bits", [3, 8])
+def test_mean_errors_nearly_vanish_on_the_calibration_images(bits) -> None:
     g = graphs.lenet()
     ann, images = graphs.ann(g), graphs.images(g, 32)
     wanted = forward(g, ann.preprocess.apply(images))[g.output].reshape(len(images), -1)
 
     def mean_error(method: str) -> float:
-        net = build(ann, images, Options(method, timesteps=8))
+        net = build(ann, images, Options(method, timesteps=8, bits=bits))
         outputs = simulate(net, images).outputs[:, -1] * net.output_scale
         return float(np.abs((outputs - wanted).mean(0)).max())
 
-    assert mean_error("calibrated") < 0.2 * mean_error("channel-max")  # weights are rounded since
+    # what is left comes of rounding thresholds
+    assert mean_error("calibrated") < 0.1 * mean_error("channel-max")
+
+
+def test_calibration_sees_the_weights_that_the_network_will_have() -> None:
+    g = graphs.residual()
+    ann, images = graphs.ann(g), graphs.images(g, 16)
+    populations = structure.populations(g)
+    net = convert(g, ann.preprocess, images, Options("calibrated", "level", levels=4, bits=4))
+    fixed, units = quantise_with_units(net, bits=4)
+    amplitude = {INPUT: np.ones(g.input.shape[0])}
+    amplitude |= {layer.name: layer.amplitude for layer in net.layers}
+    for p, layer in zip(populations, fixed.layers, strict=True):
+        seen = rounded(p, amplitude, 4, is_output=p is populations[-1])
+        for real, whole in zip(seen.synapses, layer.synapses, strict=True):
+            if isinstance(real.op, Conv | Linear):
+                sent = units[real.source].amplitude
+                scale = units[p.name].scale.reshape(-1, 1, 1, 1)
+                np.testing.assert_allclose(
+                    real.op.scale_inputs(sent).weight * scale, whole.op.weight, atol=1e-9
+                )
 
 
 def test_neurons_under_a_changing_current_are_signed() -> None:

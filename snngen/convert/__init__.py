@@ -23,8 +23,8 @@ from snngen.spiking import Preprocess, SpikingNet
 METHODS = {
     "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
     "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
-    "calibrated": Method(calibrated),
-    "refined": Method(refined, trains=True),
+    "calibrated": Method(calibrated, rounds=True),
+    "refined": Method(refined, rounds=True, trains=True),
     "ecc": Method(ecc, ("v_init", "without")),
     "quantized": Method(quantized, quantised=True),
     "scatter-gather": Method(scatter_gather, quantised=True),

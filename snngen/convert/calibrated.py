@@ -1,7 +1,8 @@
 """Method calibrated: what the spiking layers really send, brought close to the CNN's activations.
 
 No retraining and no labels. In the order of layers, with everything before already decided and its
-real spikes propagated, for the CNN's activations a = min(max(z, 0), maximum) of the same images:
+real spikes propagated through weights as they will be rounded, for the CNN's activations
+a = min(max(z, 0), maximum) of the same images:
 
     b[c]      += argmin over d of mean((a[c] - A(d + mean_t I[c](t)))^2)   what was lost earlier
     theta[c]   = argmin over GRID of mean((a[c] - sent[c])^2)   sent = theta / T * spikes, or
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import Propagation, Values, fire, wiring_amplitude
+from snngen.convert.rounding import rounded
 from snngen.convert.structure import Population
 from snngen.graph import Relu, Staircase
 from snngen.neurons import IF, Accumulate, Level
@@ -46,7 +48,9 @@ def calibrated(
     cnn, motion = Propagation(images, 1, uses), Propagation(images, options.steps, uses)
     layers = []
     for p in populations[:-1]:
-        wanted, current = cnn.current(p.synapses, p.bias), motion.current(p.synapses, p.bias)
+        wanted = cnn.current(p.synapses, p.bias)
+        synapses = rounded(p, motion.amplitude, options.bits, is_output=False).synapses
+        current = motion.current(synapses, p.bias)
         bias, neuron, amplitude = p.bias, None, np.ones(p.shape[0])
         if not isinstance(p.synapses[0].op, WEIGHTED):
             cnn.send(p.name, wanted, wiring_amplitude(p.synapses, cnn.amplitude))
@@ -67,7 +71,8 @@ def calibrated(
         layers.append(SpikingLayer(p.name, p.shape, p.synapses, bias, neuron, amplitude))
     last = populations[-1]
     wanted = cnn.current(last.synapses, last.bias)
-    current = motion.current(last.synapses, last.bias)
+    synapses = rounded(last, motion.amplitude, options.bits, is_output=True).synapses
+    current = motion.current(synapses, last.bias)
     _, bias = _shifted(current, _lacking(current, wanted[0]), last.bias)
     one = np.ones(last.shape[0])
     layers.append(SpikingLayer(last.name, last.shape, last.synapses, bias, Accumulate(), one))

@@ -62,13 +62,15 @@ class Method:
     """A conversion method. `convert` takes the populations, calibration images as model values
     (batch, C, H, W) and the options; `options` names those of Options that it reads beside the
     common ones. One for `quantised` networks takes levels from their activations, so that it needs
-    neither `levels` nor calibration; the others want ReLUs. One that `trains` reads its images
-    many times, and wants more of them.
+    neither `levels` nor calibration; the others want ReLUs. One that `rounds` looks at the weights
+    as `bits` round them, so that each number of bits needs a conversion of its own. One that
+    `trains` reads its images many times, and wants more of them.
     """
 
     convert: Callable[[tuple[Population, ...], NDArray[np.floating], Options], Converted]
     options: tuple[str, ...] = ()
     quantised: bool = False
+    rounds: bool = False
     trains: bool = False
 
     def lengths(self, neuron: str) -> tuple[str, ...]:

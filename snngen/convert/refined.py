@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from snngen.convert.calibrated import calibrated
 from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import wiring_amplitude
+from snngen.convert.rounding import rounded
 from snngen.convert.structure import Population
 from snngen.graph import Staircase
 from snngen.neurons import Level
@@ -237,8 +238,7 @@ class _ClosedForm:
             for k, s in enumerate(p.synapses)
             if isinstance(s.op, Conv | Linear)
         }
-        weights = self._rounded(p, trained, amplitude)
-        synapses = tuple(Synapse(s.source, weights.get(k, s.op)) for k, s in enumerate(p.synapses))
+        synapses = tuple(Synapse(s.source, trained.get(k, s.op)) for k, s in enumerate(p.synapses))
         key = _Key(p.name, "bias")
         bias = parameters[key].astype(np.float64) if key in parameters else None
         activation = p.activation
@@ -246,27 +246,8 @@ class _ClosedForm:
             step = np.exp(parameters[_Key(p.name, "threshold")].astype(np.float64)) / self._length
             stairs = step[:, None] * (np.arange(1, self._length + 1) - 0.5)
             activation = Staircase(stairs, step)
-        return replace(p, synapses=synapses, bias=bias, activation=activation)
-
-    def _rounded(
-        self, p: Population, trained: dict[int, Conv | Linear], amplitude: dict[str, Floats]
-    ) -> dict[int, Conv | Linear]:
-        """Operators with weights as `quantise` will round them: times the amplitude of what they
-        read, in units of the channel's largest over 2**(bits-1) - 1.
-        """
-        sources = {k: amplitude[p.synapses[k].source] for k in trained}
-        effective = {k: op.scale_inputs(sources[k]) for k, op in trained.items()}
-        if not effective:
-            return {}
-        peak = np.max([np.abs(_rows(op)).max(1) for op in effective.values()], axis=0)
-        if p is self._populations[-1]:
-            peak = np.full_like(peak, peak.max())
-        unit = np.where(peak > 0, peak, 1.0) / (2 ** (self._bits - 1) - 1)
-        made = {}
-        for k, op in effective.items():
-            weight = (np.rint(_rows(op) / unit[:, None]) * unit[:, None]).reshape(op.weight.shape)
-            made[k] = replace(op, weight=weight).scale_inputs(1 / sources[k])
-        return made
+        made = replace(p, synapses=synapses, bias=bias, activation=activation)
+        return rounded(made, amplitude, self._bits, is_output=p is self._populations[-1])
 
 
 def _slope(outputs: Batch, wanted: Batch, variance: float) -> Batch:
@@ -304,7 +285,3 @@ def _shares(values: Batch) -> Iterator[Batch]:
 
 def _spread(values: NDArray[np.floating]) -> Batch:
     return values[:, None, None].astype(np.float32)
-
-
-def _rows(op: WeightedOp) -> NDArray[np.floating]:
-    return op.weight.reshape(len(op.weight), -1)

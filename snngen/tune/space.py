@@ -54,9 +54,9 @@ def ladders(space: Space, graph: Graph) -> tuple[tuple[Ladder, ...], tuple[Probl
         method, size = METHODS[name], "timesteps" if neuron == "if" else "levels"
         percentiles = space.percentile if "percentile" in method.options else ("auto",)
         sizes = sorted(set(getattr(space, size))) if size in method.lengths(neuron) else [None]
-        # one conversion serves all bits, unless it trains for them
+        # one conversion serves all bits, unless it looks at them
         for percentile, served in product(
-            percentiles, [(b,) for b in bits] if method.trains else [bits]
+            percentiles, [(b,) for b in bits] if method.rounds else [bits]
         ):
             family = _options(method=name, neuron=neuron, percentile=percentile, bits=served[0])
             rungs = tuple(replace(family, **({size: n} if n else {})) for n in sizes)
