@@ -157,12 +157,19 @@ typedef struct snn_steps {
     uint32_t multiplier, offset;
 } snn_steps;
 
+/* Where that takes 64 bits: (current * multiplier + offset) >> 32 >> shift, clipped to 0 .. levels. */
+typedef struct snn_wide_steps {
+    int64_t offset;
+    int32_t multiplier;
+} snn_wide_steps;
+
 typedef struct snn_level_op {
-    const snn_steps *steps;              /* [channel] */
+    const snn_steps *steps;              /* [channel], or NULL */
+    const snn_wide_steps *wide_steps;    /* [channel], or NULL */
     const int32_t *thresholds;           /* [channel][level], ascending; NULL without comparisons */
     uint16_t levels;
     uint16_t comparisons;
-    uint8_t shift;                       /* from 32 on the product has 64 bits */
+    uint8_t shift;
     int32_t lowest;                      /* what is sent where no threshold is reached */
 } snn_level_op;
 

@@ -60,6 +60,10 @@ static void fill_line(int32_t *line, const snn_array *row, const snn_values *val
 {
     const size_t channels = values->channels;
     size_t rest = channels * (values->width - (size_t)1);
+    if (row->data == NULL) {
+        memset(line, 0, (channels + rest) * sizeof *line);
+        return;
+    }
     snn_get_array(line, row, channels);
     for (; rest >= 4; rest -= 4) { /* short for memcpy, which is a loop over bytes in small libraries */
         line[channels] = line[0];

@@ -153,9 +153,33 @@ static void test_levels_of_a_product(void)
     }
 }
 
+/* Thresholds 3, 6, 9 as (z * 86 - 2 << 24) >> 32, and one level at -4: sums need not be clipped. */
+static void test_levels_of_a_wide_product(void)
+{
+    static const snn_wide_steps steps[] = {{-((int64_t)2 << 24), 86 << 24},
+                                           {(int64_t)5 << 32, INT32_MAX}};
+    const snn_level_op op = {.wide_steps = steps, .levels = 3, .lowest = -1};
+    const snn_level_op bytes = {.wide_steps = steps, .levels = 3};
+    const snn_values output = {.channels = 1, .height = 1, .width = 2, .planes = 1,
+                               .type = SNN_U8, .row_bytes = 1};
+    const int32_t sums[] = {INT32_MIN, -5, 2, 3, 5, 6, 8, 9, INT32_MAX};
+    const int32_t first[] = {-1, -1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, 1, 2, 2, 2, 2, 2, 2, 2};
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; ++i) {
+        int32_t current[] = {sums[i], sums[i]}, v[2];
+        uint8_t sent[2];
+        snn_level(&bytes, &output, sent, current, NULL, NULL);
+        const int32_t stored[] = {sent[0], sent[1]};
+        CHECK_ROW(stored, first[i] + 1, first[i] + 1);
+        fire(snn_level, &op, 2, 1, current, v, NULL);
+        CHECK_ROW(current, first[i], second[i]);
+        CHECK_ROW(v, sums[i], sums[i]);
+    }
+}
+
 int main(void)
 {
     test_levels_of_a_product();
+    test_levels_of_a_wide_product();
     test_soft_reset();
     test_hard_reset();
     test_lower_bound();

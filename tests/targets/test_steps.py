@@ -18,10 +18,11 @@ def levels_of(found: Steps, thresholds: Ints, channel: int, sums: Ints) -> Ints:
     base, last = int(found.base[channel]), int(found.last[channel])
     levels = []
     for z in sums.tolist():
-        product = (min(max(z, base), last) - base) * int(found.multiplier[channel])
-        product += int(found.offset[channel])
-        assert product < (WORD if found.shift < WIDE else WORD**2)
-        level = product >> found.shift
+        u = min(max(z, base), last) - base if found.shift < WIDE else z - base
+        product = u * int(found.multiplier[channel]) + int(found.offset[channel])
+        assert product < WORD if found.shift < WIDE else abs(product) < WORD**2 // 2
+        level = max(product >> found.shift, 0)
+        level = level if found.shift < WIDE else min(level, len(thresholds[channel]))
         for _ in range(found.comparisons):
             level += table[level] is not None and z >= table[level]
         levels.append(level)

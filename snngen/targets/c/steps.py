@@ -11,10 +11,11 @@ level k, that asks for
     k * 2^s <= r_k * m + a   and   (r_k - 1) * m + a < k * 2^s    for every k,
 
 as both sides only rise with u. What the first asks of a less what the second allows is a convex
-function of m, so that m is found by bisection. The smallest s is taken that serves all channels;
-products fit 32 bits below s = 32, and 64 from there on. Where there are no such numbers, the level
-is at least a lower bound, and some comparisons away. Thresholds that no sum reaches may lie
-anywhere.
+function of m, so that m is found by bisection. The smallest s is taken that serves all channels.
+Products fit 32 bits below s = 32. From there on they take 64, which hold that of any sum: levels
+are clipped instead, and the largest sum must not reach a level whose threshold it does not. Where
+there are no such numbers, the level is at least a lower bound, and some comparisons away.
+Thresholds that no sum reaches may lie anywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WIDE, WIDEST = 32, 44  # shifts of products of 64 bits
 @dataclass(frozen=True, eq=False)
 class Steps:
     """How a layer finds its levels; arrays are per channel, (C,). `comparisons`: by how many levels
-    the product may be too low.
+    the product may be too low. From WIDE on, `shift` is that of products of unclipped sums.
     """
 
     base: Ints
@@ -53,10 +54,11 @@ def steps(thresholds: Ints, highest: Ints) -> Steps:
     step = np.maximum((last - first) // np.maximum(number - 1, 1), 1)
     base = np.maximum(first - step, -(2**31))
     reached = thresholds - base[:, None]  # r
-    return _exact(base, reached, counts) or _lower_bound(base, reached, counts)
+    largest = np.maximum(highest, last) - base
+    return _exact(base, reached, largest, counts) or _lower_bound(base, reached, counts)
 
 
-def _exact(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps | None:
+def _exact(base: Ints, reached: Ints, largest: Ints, counts: NDArray[np.bool_]) -> Steps | None:
     channels, levels = reached.shape
     number = counts.sum(1)  # levels that are reached
     top = np.take_along_axis(reached, number[:, None] - 1, 1)
@@ -64,24 +66,28 @@ def _exact(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps | None
     # level k at least from `low` on, for k from 0; less up to `high`, for k to one beyond the last
     low = np.concatenate([np.zeros((channels, 1), np.int64), reached], axis=1)
     high = np.concatenate([reached - 1, top], axis=1)
-    high = np.where(k[1:] <= number[:, None], high, top)
+    is_below = k[1:] <= number[:, None]
+    clipped = np.where(is_below, high, top)
+    unclipped = np.where(is_below, high, np.where(number < levels, largest, top[:, 0])[:, None])
     is_low, is_high = k[:-1] <= number[:, None], k[1:] <= number[:, None] + 1
     for shift in range(WIDEST + 1):
         least = np.where(is_low, k[:-1] << shift, 0)
         most = np.where(is_high, (k[1:] << shift) - 1, NEVER)
-        found = _solve(np.where(is_low, low, 0), least, np.where(is_high, high, 0), most, top)
+        high = np.where(is_high, clipped if shift < WIDE else unclipped, 0)
+        found = _solve(np.where(is_low, low, 0), least, high, most)
         if found is not None:
             multiplier, offset = found
-            largest = top[:, 0] * multiplier + offset if shift < WIDE else offset
-            if (largest < WORD).all():
+            product = top[:, 0] * multiplier + offset
+            if (product < WORD if shift < WIDE else multiplier < WORD // 2).all():
                 return Steps(base, base + top[:, 0], multiplier, offset, shift, comparisons=0)
     return None
 
 
-def _solve(low: Ints, least: Ints, high: Ints, most: Ints, top: Ints) -> tuple[Ints, Ints] | None:
+def _solve(low: Ints, least: Ints, high: Ints, most: Ints) -> tuple[Ints, Ints] | None:
     """m < WORD and the smallest a, (C,), with least <= low * m + a and high * m + a <= most in all
     places of (C, K); None where some channel has none.
     """
+    top = high.max(1, keepdims=True)
     beyond = most.min(1, where=high == top, initial=NEVER) // np.maximum(top[:, 0], 1)
     begin, end = np.zeros_like(beyond), np.minimum(beyond, WORD - 1)
     while (begin <= end).all():

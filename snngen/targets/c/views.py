@@ -38,12 +38,13 @@ from snngen.targets.c.schedule import (
     counts_maxima,
     takes_back,
 )
-from snngen.targets.c.steps import steps
+from snngen.targets.c.steps import WIDE, steps
 from snngen.targets.c.storage import (
     I16,
     I32,
     PARAMETERS,
     STEPS,
+    WIDE_STEPS,
     Element,
     narrowest,
     weights_in_order,
@@ -239,10 +240,18 @@ class _Views:
 
     def _level(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
         found = steps(neuron.thresholds, layer.current.hi)
-        each = np.stack([found.base, found.last, found.multiplier, found.offset], axis=1)
-        order = "{base, last, multiplier, offset} of levels, [channel]"
-        made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
-        names = {"steps": made.name, "thresholds": "NULL"}
+        names = {"steps": "NULL", "wide_steps": "NULL", "thresholds": "NULL"}
+        if found.shift < WIDE:
+            each = np.stack([found.base, found.last, found.multiplier, found.offset], axis=1)
+            order = "{base, last, multiplier, offset} of levels, [channel]"
+            made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
+            names["steps"] = made.name
+        else:
+            start = found.offset - found.base * found.multiplier
+            each = np.stack([start, found.multiplier], axis=1)
+            order = "{offset, multiplier} of levels, [channel]"
+            made = self._array(f"{prefix}_steps", each, layer.name, order, WIDE_STEPS, fields=2)
+            names["wide_steps"] = made.name
         if found.comparisons:
             order = "level thresholds, [channel][level]"
             table = self._array(f"{prefix}_levels", neuron.thresholds, layer.name, order, I32)
@@ -253,7 +262,7 @@ class _Views:
             **names,
             levels=str(neuron.thresholds.shape[1]),
             comparisons=str(found.comparisons),
-            shift=str(found.shift),
+            shift=str(found.shift % WIDE),
             lowest=c_int(neuron.lowest),
         )
 

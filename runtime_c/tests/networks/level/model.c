@@ -268,6 +268,7 @@ static const snn_conv_op layer0_synapse0 = {
 
 static const snn_level_op layer0_neuron = {
     .steps = layer0_steps,
+    .wide_steps = NULL,
     .thresholds = NULL,
     .levels = 4,
     .comparisons = 0,
@@ -305,6 +306,7 @@ static const snn_lanes_op layer4_synapse0 = {
 
 static const snn_level_op layer4_neuron = {
     .steps = layer4_steps,
+    .wide_steps = NULL,
     .thresholds = layer4_levels,
     .levels = 15,
     .comparisons = 7,
