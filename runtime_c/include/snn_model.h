@@ -88,6 +88,7 @@ typedef struct snn_lanes_op {
     snn_window window;        /* dilation 1 */
     uint16_t words;           /* even; what lies beyond the last output is 0 */
     uint16_t rows_at_once;    /* of the window, over which sums provably fit 16 bits; snn_lanes */
+    bool merges_rows;         /* into one list for each line, ordered by columns; all at once */
 } snn_lanes_op;
 
 /* A convolution that sends every event to the sums of all that it reaches, two 16-bit sums in a word

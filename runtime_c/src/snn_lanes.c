@@ -7,6 +7,9 @@
  *     row iy of the source      x=0     x=1   x=2        x=3
  *     events                 [ c2 c5 | c1 |       | c0 c3 c5 ]
  *     first                   0       2    3       3          6
+ *
+ * Where there are few channels, and so more windows than events, the rows that the windows of a line
+ * span are merged into one list, made anew for each line: then a window's part of it is the only one.
  */
 #include "snn_bits.h"
 #include "snn_pairs.h"
@@ -63,6 +66,16 @@ static event *list_bits(event *to, const uint8_t *row, uint16_t channels, uint16
     return to;
 }
 
+static inline event *list_bytes(event *to, const uint8_t *row, uint16_t channels, uint16_t word,
+                                uint16_t words)
+{
+    for (; channels > 0; --channels) {
+        to = list_event(to, word, *row++);
+        word = (uint16_t)(word + words);
+    }
+    return to;
+}
+
 /* Appends the events of one position, and returns where the next goes. There is room for one more
  * than channels. */
 static event *list_position(event *to, const unsigned char *row, const snn_values *source,
@@ -71,12 +84,7 @@ static event *list_position(event *to, const unsigned char *row, const snn_value
     const uint16_t channels = source->channels;
     switch (source->type) {
     case SNN_BITS: return list_bits(to, row, channels, word, words);
-    case SNN_U8:
-        for (uint16_t c = 0; c < channels; ++c) {
-            to = list_event(to, word, row[c]);
-            word = (uint16_t)(word + words);
-        }
-        return to;
+    case SNN_U8: return list_bytes(to, row, channels, word, words);
     case SNN_I8:
         for (uint16_t c = 0; c < channels; ++c) {
             to = list_event(to, word, ((const int8_t *)row)[c]);
@@ -92,8 +100,59 @@ static event *list_position(event *to, const unsigned char *row, const snn_value
     }
 }
 
-void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
-                     uint16_t y)
+/* The events of a column of `height` bytes, whose addresses and words are as far apart as given. */
+static event *list_column(event *to, const uint8_t *byte, int32_t height, size_t line_bytes,
+                          uint16_t word, uint16_t row_step)
+{
+    uint32_t at = word;
+    for (; height > 0; --height) {
+        if (*byte != 0) {
+            to->word = (uint16_t)at;
+            to->count = *byte;
+            ++to;
+        }
+        at += row_step;
+        byte += line_bytes;
+    }
+    return to;
+}
+
+/* The rows that line y sees, column by column, in the first slot of the ring. */
+static void list_columns(const snn_synapse *synapse, unsigned char *events,
+                         const unsigned char *plane, uint16_t y)
+{
+    const snn_lanes_op *op = synapse->op;
+    const snn_window *window = &op->window;
+    const snn_values *source = synapse->source;
+    const event_row list = row_of(synapse, events, 0);
+    const uint16_t step = (uint16_t)(source->channels * op->words);
+    const uint16_t row_step = (uint16_t)(window->kernel_width * step);
+    const size_t line_bytes = snn_row_offset(source, 1, 0);
+    const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
+    const int32_t begin = top < 0 ? 0 : top, bottom = top + window->kernel_height;
+    const int32_t end = bottom < source->height ? bottom : source->height;
+    const bool bytes = source->type == SNN_U8 && source->channels == 1;
+    event *to = list.events;
+
+    for (uint16_t x = 0; x < source->width; ++x) {
+        uint16_t word = (uint16_t)((begin - top) * row_step + x * step);
+        const unsigned char *row = plane + snn_row_offset(source, (uint16_t)begin, x);
+        list.first[x] = (uint16_t)(to - list.events);
+        if (bytes) {
+            to = list_column(to, row, end - begin, line_bytes, word, row_step);
+            continue;
+        }
+        for (int32_t iy = begin; iy < end; ++iy) {
+            to = list_position(to, row, source, word, op->words);
+            word = (uint16_t)(word + row_step);
+            row += line_bytes;
+        }
+    }
+    list.first[source->width] = (uint16_t)(to - list.events);
+}
+
+static void list_rows(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
+                      uint16_t y)
 {
     const snn_lanes_op *op = synapse->op;
     const snn_window *window = &op->window;
@@ -119,6 +178,13 @@ void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const un
     }
 }
 
+void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
+                     uint16_t y)
+{
+    const snn_lanes_op *op = synapse->op;
+    (op->merges_rows ? list_columns : list_rows)(synapse, events, plane, y);
+}
+
 #define MOST_ROWS 8 /* of a window at once */
 
 /* The events that a window sees of a row, and the number of the word that one in column 0, channel 0
@@ -132,26 +198,16 @@ typedef struct {
 typedef void adder(int32_t *current, const snn_synapse *synapse, const slice *slices,
                    uint16_t count);
 
-/* Line y, its windows' rows first <= ky < end. */
-static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
-                     uint16_t y, uint16_t first, uint16_t end, adder *add)
+/* A line, whose windows see `count` of the lists in `rows`, those of the window's rows `tops`. */
+static void add_lists(int32_t *line, const snn_synapse *synapse, const event_row *rows,
+                      const uint16_t *tops, uint16_t count, adder *add)
 {
     const snn_lanes_op *op = synapse->op;
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
     const int32_t step = (int32_t)source->channels * op->words;
-    event_row rows[MOST_ROWS];
-    uint16_t count = 0, tops[MOST_ROWS];
     int32_t left = -(int32_t)window->pad_left;
 
-    for (uint16_t ky = first; ky < end; ++ky) {
-        const int32_t iy = snn_tap_y(window, source, y, ky);
-        if (iy != SNN_PADDING) {
-            rows[count] = row_of(synapse, events, (uint16_t)iy);
-            tops[count] = ky;
-            ++count;
-        }
-    }
     for (uint16_t x = 0; x < synapse->width; ++x) {
         const int32_t right = left + window->kernel_width;
         const int32_t begin_x = left < 0 ? 0 : left;
@@ -175,11 +231,36 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
     }
 }
 
+/* Line y, its windows' rows first <= ky < end. */
+static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
+                     uint16_t y, uint16_t first, uint16_t end, adder *add)
+{
+    const snn_lanes_op *op = synapse->op;
+    event_row rows[MOST_ROWS];
+    uint16_t count = 0, tops[MOST_ROWS];
+
+    for (uint16_t ky = first; ky < end; ++ky) {
+        const int32_t iy = snn_tap_y(&op->window, synapse->source, y, ky);
+        if (iy != SNN_PADDING) {
+            rows[count] = row_of(synapse, events, (uint16_t)iy);
+            tops[count] = ky;
+            ++count;
+        }
+    }
+    add_lists(line, synapse, rows, tops, count, add);
+}
+
 /* The same for all rows of the windows, `at_once` at a time. */
 static void add_line(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
                      uint16_t y, uint16_t at_once, adder *add)
 {
     const snn_lanes_op *op = synapse->op;
+    if (op->merges_rows) {
+        const event_row rows[] = {row_of(synapse, events, 0)};
+        const uint16_t tops[] = {0};
+        add_lists(line, synapse, rows, tops, 1, add);
+        return;
+    }
     for (uint16_t ky = 0; ky < op->window.kernel_height; ky = (uint16_t)(ky + at_once)) {
         const uint16_t left = (uint16_t)(op->window.kernel_height - ky);
         const uint16_t end = (uint16_t)(ky + (left < at_once ? left : at_once));
@@ -220,6 +301,22 @@ static void sum_8(uint32_t *sums, const int32_t *weights, const slice *slices, u
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
     sums[4] = a4, sums[5] = a5, sums[6] = a6, sums[7] = a7;
+}
+
+static void sum_4(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+{
+    uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+    for (uint16_t k = 0; k < rows; ++k) {
+        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+            const int32_t *w = weights + (slices[k].base + e->word);
+            const uint32_t count = (uint32_t)(int32_t)e->count;
+            a0 += count * (uint32_t)w[0];
+            a1 += count * (uint32_t)w[1];
+            a2 += count * (uint32_t)w[2];
+            a3 += count * (uint32_t)w[3];
+        }
+    }
+    sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
 }
 
 static void sum_2(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
@@ -300,10 +397,10 @@ static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice 
     const snn_lanes_op *op = synapse->op;
     for (uint16_t word = 0; word < op->words;) {
         uint32_t sums[8];
-        const bool many = op->words - word >= 8;
-        const uint16_t step = many ? 8 : 2;
+        const uint16_t left = (uint16_t)(op->words - word);
+        const uint16_t step = left >= 8 ? 8 : left >= 4 ? 4 : 2;
         const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
-        (many ? sum_8 : sum_2)(sums, op->weights + word, slices, rows);
+        (step == 8 ? sum_8 : step == 4 ? sum_4 : sum_2)(sums, op->weights + word, slices, rows);
         unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
         word = (uint16_t)(word + step);
     }

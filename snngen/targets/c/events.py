@@ -19,6 +19,8 @@ from snngen.spiking import Synapse
 MOST_ROWS = 8  # of a window that snn_lanes and snn_wide see at once
 MOST_LINES = 8  # of outputs that snn_scatter reaches
 MOST_WORDS = 2**16 - 1  # an event's place within a row of weights
+LEAST_INPUTS = 32  # for sums of two to be worth taking apart again
+EVENT_COST, SLICE_COST = 10, 27  # instructions: to list an input, to find a window's part of a list
 EVENT_BYTES = WORD_BYTES = 4
 LOWEST, HIGHEST = -(2**15), 2**15 - 1
 Integers = NDArray[np.int64]
@@ -55,7 +57,7 @@ def by_events(net: FixedNet, layer: FixedLayer, synapse: Synapse) -> Events | No
     lines = min((window.kernel[0] - 1) // window.stride[0] + 1, layer.shape[1])
     if over_time and lines <= MOST_LINES and _fit(weight, source, window.kernel[0]):
         return _scattered(weight, window, lines, layer.shape)
-    return _listed(weight, window, source, shape)
+    return _listed(weight, window, source, shape, layer.shape)
 
 
 def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
@@ -68,11 +70,17 @@ def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
     return None, None
 
 
-def _listed(weight: Integers, window: Window, source: Interval, shape: Shape) -> Events | None:
+def _listed(
+    weight: Integers, window: Window, source: Interval, shape: Shape, target: Shape
+) -> Events | None:
     outputs, channels, height, width = weight.shape
     words = _words(outputs)
     rows = next((k for k in range(min(height, MOST_ROWS), 0, -1) if _fit(weight, source, k)), 0)
-    fits = channels * max(width, shape[2]) * words <= MOST_WORDS
+    if rows < height and rows * width * channels < LEAST_INPUTS:
+        rows = 0
+    merges = rows in (0, height) and _merging_pays(window, shape, target)
+    columns = height * width + shape[2] if merges else max(width, shape[2])
+    fits = channels * columns * words <= MOST_WORDS
     counts = min(source.min, 0) >= LOWEST and max(source.max, 0) <= HIGHEST
     narrow = weight.min() >= LOWEST and weight.max() <= HIGHEST
     if not (fits and counts and (rows or narrow)):
@@ -85,9 +93,18 @@ def _listed(weight: Integers, window: Window, source: Interval, shape: Shape) ->
         "weights, [ky][kx][input][pair of outputs]",
         _packed(weight.transpose(2, 3, 1, 0), summed=rows > 0),
         window,
-        (("words", words), ("rows_at_once", rows)),
+        (("words", words), ("rows_at_once", rows), ("merges_rows", int(merges))),
         (first_bytes + (shape[2] * channels + 1) * EVENT_BYTES) * height,
     )
+
+
+def _merging_pays(window: Window, source: Shape, target: Shape) -> bool:
+    """Whether one list for all rows that a window sees, made anew for every line of outputs, takes
+    less than a list of each row, made once.
+    """
+    (channels, height, width), (_, lines, windows) = source, target
+    listed = (lines * window.kernel[0] - height) * width * channels * EVENT_COST
+    return listed < lines * windows * (window.kernel[0] - 1) * SLICE_COST
 
 
 def _scattered(weight: Integers, window: Window, lines: int, target: Shape) -> Events:

@@ -302,6 +302,7 @@ static const snn_lanes_op layer4_synapse0 = {
     .window = {6, 2, 1, 1, 1, 1, 0, 0},
     .words = 6,
     .rows_at_once = 6,
+    .merges_rows = 1,
 };
 
 static const snn_level_op layer4_neuron = {
@@ -319,6 +320,7 @@ static const snn_lanes_op layer5_synapse0 = {
     .window = {1, 1, 1, 1, 1, 1, 0, 0},
     .words = 2,
     .rows_at_once = 1,
+    .merges_rows = 0,
 };
 
 /* --- Layers ------------------------------------------------------------------------------------ */

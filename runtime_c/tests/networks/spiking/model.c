@@ -279,6 +279,7 @@ static const snn_lanes_op layer0_synapse0 = {
     .window = {3, 3, 1, 1, 1, 1, 1, 1},
     .words = 6,
     .rows_at_once = 3,
+    .merges_rows = 1,
 };
 
 static const snn_if_op layer0_neuron = {
@@ -312,6 +313,7 @@ static const snn_lanes_op layer3_synapse2 = {
     .window = {3, 3, 2, 2, 1, 1, 1, 1},
     .words = 6,
     .rows_at_once = 3,
+    .merges_rows = 1,
 };
 
 static const snn_scatter_op layer3_synapse0 = {
