@@ -192,12 +192,22 @@ typedef struct snn_call {
 struct snn_layer;
 typedef void snn_layer_fn(const struct snn_layer *layer, const snn_call *call);
 
+/* A pooling layer whose windows tile its source: it takes each line as it comes, so that the source
+ * needs memory for one line only. */
+typedef struct snn_pooled {
+    const snn_values *output;
+    uint16_t height, width;   /* of a window, and from one to the next */
+    uint16_t number;          /* as in snn_step */
+    bool takes_maximum;       /* of counts, else their sum */
+} snn_pooled;
+
 /* A layer is evaluated line by line, and each line for all timesteps of the call, in 32-bit lines at
  * `scratch`. A layer that gets all timesteps in one call needs no other state; one that is called
  * step by step keeps it in `membrane` and `balance`. */
 typedef struct snn_layer {
     snn_layer_fn *run;
-    const snn_values *output;
+    const snn_values *output;    /* of a layer with `pooled`, one line of it */
+    const snn_pooled *pooled;    /* or NULL */
     const snn_synapse *synapses; /* those with constant sources first */
     uint16_t constant_synapses;  /* how many are added up once per call */
     uint16_t synapse_count;

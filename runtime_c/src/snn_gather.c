@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "snn_pooled.h"
 #include "snn_report.h"
 #include "snn_row.h"
 
@@ -106,6 +107,31 @@ static void store_state(const snn_layer *layer, const snn_call *call, const scra
     }
 }
 
+/* Where line y goes: what is pooled at once is not kept. */
+static unsigned char *output_line(const snn_layer *layer, const snn_call *call, uint16_t t,
+                                  uint16_t y)
+{
+    if (layer->pooled != NULL) {
+        return call->arena + layer->output->offset;
+    }
+    return snn_plane(call->arena, layer->output, t) + snn_row_offset(layer->output, y, 0);
+}
+
+static void report_line(const snn_layer *layer, const snn_call *call, const int32_t *outputs,
+                        const int32_t *membranes, uint16_t t, uint16_t y)
+{
+    const uint32_t count = (uint32_t)line_count(layer);
+    const snn_step step = {
+        .layer = layer->number,
+        .timestep = t,
+        .count = count,
+        .neuron = y * count,
+        .outputs = outputs,
+        .membranes = membranes,
+    };
+    snn_report(call, &step, layer->is_constant);
+}
+
 /* Line y, from call->begin to call->end. */
 static void gather_line(const snn_layer *layer, const snn_call *call, const scratch_lines *lines,
                         uint16_t y)
@@ -127,7 +153,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
             fill_line(lines->current, &layer->bias, output);
         }
         add_synapses(lines->current, layer, call, constant, layer->synapse_count, t, y);
-        unsigned char *rows = snn_plane(call->arena, output, t) + snn_row_offset(output, y, 0);
+        unsigned char *rows = output_line(layer, call, t, y);
         if (layer->fire != NULL) {
             layer->fire(layer->neuron, output, rows, lines->current, lines->membrane,
                         lines->balance);
@@ -136,8 +162,11 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
         }
         if (call->trace != NULL) {
             snn_get_line(lines->current, rows, output);
-            snn_report(call, layer, t, (size_t)y * output->width, output->width, lines->current,
-                       layer->fire != NULL ? lines->membrane : NULL);
+            report_line(layer, call, lines->current, layer->fire != NULL ? lines->membrane : NULL,
+                        t, y);
+        }
+        if (layer->pooled != NULL) {
+            snn_pool_line(layer, call, lines->current, rows, t, y);
         }
     }
     if (layer->has_membrane) {

@@ -97,7 +97,14 @@ static void pool_row(const snn_layer *layer, const snn_call *call, const positio
         step(synapse, snn_plane(call->arena, synapse->source, t), at, taps);
         snn_put_row(snn_plane(call->arena, layer->output, t) + at->row * layer->output->row_bytes,
                     layer->output->type, synapse->channels, at->sent);
-        snn_report(call, layer, t, at->row, 1, at->sent, NULL);
+        const snn_step done = {
+            .layer = layer->number,
+            .timestep = t,
+            .count = synapse->channels,
+            .neuron = (uint32_t)at->row * synapse->channels,
+            .outputs = at->sent,
+        };
+        snn_report(call, &done, false);
     }
     if (layer->membrane != NULL) {
         snn_put_row(call->arena + layer->membrane->offset + at->row * layer->membrane->row_bytes,

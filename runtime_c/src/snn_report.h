@@ -4,9 +4,7 @@
 
 #include "snn_model.h"
 
-/* `positions` rows of `layer` at timestep `t`, beginning with number `row`; a constant layer reports
- * all timesteps at once. */
-void snn_report(const snn_call *call, const snn_layer *layer, uint16_t t, size_t row,
-                uint16_t positions, const int32_t *outputs, const int32_t *membranes);
+/* Of a call that is traced: what `step` says; of a constant layer, for all further timesteps too. */
+void snn_report(const snn_call *call, const snn_step *step, bool is_constant);
 
 #endif

@@ -8,10 +8,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from snngen.convert import Options
 from snngen.fixed import FixedNet
 from snngen.ops import Linear
+from snngen.pipeline import build
 from snngen.targets.c.schedule import ALIGNMENT, Region, place, plan
 from snngen.targets.c.storage import U8, Storage, weights_in_order
+from tests import graphs
 from tests.networks import fixed_nets, spiking_showcase
 
 
@@ -19,7 +22,8 @@ from tests.networks import fixed_nets, spiking_showcase
 @given(fixed_nets(), st.sampled_from(["smallest", "fastest"]))
 def test_regions_alive_together_lie_apart(net: FixedNet, preference: str) -> None:
     found = plan(net, preference)
-    assert sorted(found.order) == list(range(len(net.layers)))
+    pooled = [net.layers.index(net[name]) for name in found.pooled.values()]
+    assert sorted((*found.order, *pooled)) == list(range(len(net.layers)))
     for key, region in found.regions.items():
         assert found.offsets[key] % ALIGNMENT == 0
         assert found.offsets[key] + region.storage.bytes <= found.arena_bytes
@@ -38,7 +42,19 @@ def test_every_layer_runs_after_its_sources(net: FixedNet, preference: str) -> N
     for number in found.order:
         layer = net.layers[number]
         assert done >= {synapse.source for synapse in layer.synapses}
-        done.add(layer.name)
+        done |= {layer.name, found.pooled.get(layer.name, layer.name)}
+
+
+def test_what_is_pooled_at_once_takes_memory_for_a_line() -> None:
+    g = graphs.lenet()
+    net = build(graphs.ann(g), graphs.images(g, 4), Options(neuron="level", levels=3))
+    found = plan(net)
+    assert len(found.pooled) == 2
+    for name, pool in found.pooled.items():
+        channels, height, width = net[name].shape
+        assert height > 1 and found.regions[name, "values"].storage.shape == (channels, 1, width)
+        assert found.regions[pool, "values"].born == found.regions[name, "values"].born
+        assert (pool, "scratch") not in found.regions
 
 
 def test_what_is_read_at_every_timestep_outlives_the_first() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from snngen.targets.c.constants import c_int
 from snngen.targets.c.steps import WIDE, WORD, Steps, steps
 
 Ints = np.ndarray
@@ -96,3 +97,9 @@ def test_a_wrong_number_is_noticed() -> None:
         replace(found, shift=found.shift + 1),
     ):
         assert differences(wrong, thresholds, highest) > 0, wrong
+
+
+def test_literals_of_c_hold_every_number() -> None:
+    numbers = [0, -(2**31) + 1, -(2**31) - 1, 2**31, -(2**40)]
+    assert [c_int(n) for n in numbers] == [str(n) for n in numbers]
+    assert c_int(-(2**31)) == "(-2147483647 - 1)"  # its digits alone are not of type int

@@ -99,6 +99,7 @@ class LayerView:
     comment: str
     run: str
     output: str
+    pooled: str
     synapses_name: str
     synapses: tuple[SynapseView, ...]
     constant_synapses: int
@@ -134,7 +135,7 @@ class ModelView:
 
 def c_int(value: int) -> str:
     """A literal whose type is no wider than its value needs."""
-    return str(value) if value > -(2**31) else "(-2147483647 - 1)"
+    return str(value) if value != -(2**31) else "(-2147483647 - 1)"
 
 
 def c_bool(value: bool) -> str:

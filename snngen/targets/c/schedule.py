@@ -19,7 +19,7 @@ from typing import Literal
 
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate
-from snngen.ops import Interval, MaxPool
+from snngen.ops import Interval, MaxPool, SumPool
 from snngen.spiking import INPUT
 from snngen.targets.c.events import Events, by_events
 from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
@@ -55,7 +55,9 @@ class Plan:
     """`order`: layer numbers as they run, the first `at_once` of them for all timesteps.
 
     `regions` and `offsets` (bytes from the start of the arena) are keyed by owner and role.
-    `events`: the synapses that are read by events, by layer and place among its synapses.
+    `events`: the synapses that are read by events, by layer and place among its synapses. `pooled`:
+    by layer the pooling layer that takes its lines as they come; it has no place of its own in
+    `order`, and the layer memory for one line only.
     """
 
     order: tuple[int, ...]
@@ -64,6 +66,7 @@ class Plan:
     offsets: Mapping[Key, int]
     arena_bytes: int
     events: Mapping[tuple[str, int], Events]
+    pooled: Mapping[str, str]
 
 
 def plan(net: FixedNet, preference: Preference = "smallest", optimise: Optimise = "speed") -> Plan:
@@ -92,14 +95,53 @@ def counts_maxima(net: FixedNet, layer: FixedLayer) -> bool:
 
 
 def _plan(net: FixedNet, split: int, events: Mapping[tuple[str, int], Events]) -> Plan:
-    numbers = range(len(net.layers))
-    at_once = [i for i in numbers if i < split or net.is_constant(net.layers[i].name)]
-    stepped = [i for i in numbers if i not in at_once]
-    ticks = {net.layers[i].name: tick for tick, i in enumerate([*at_once, *stepped])}
-    regions = {region.key: region for region in _regions(net, ticks, len(at_once), events)}
+    def at_once(layer: FixedLayer) -> bool:
+        return numbers[layer.name] < split or net.is_constant(layer.name)
+
+    numbers = {layer.name: i for i, layer in enumerate(net.layers)}
+    pooled = {
+        source: name
+        for source, name in _tiled(net).items()
+        if at_once(net[source]) == at_once(net[name])
+    }
+    running = [layer for layer in net.layers if layer.name not in pooled.values()]
+    first = [numbers[layer.name] for layer in running if at_once(layer)]
+    order = (*first, *(numbers[layer.name] for layer in running if not at_once(layer)))
+    ticks = {net.layers[i].name: tick for tick, i in enumerate(order)}
+    ticks |= {name: ticks[source] for source, name in pooled.items()}
+    regions = {r.key: r for r in _regions(net, ticks, len(first), events, pooled)}
     offsets = place(list(regions.values()))
     size = max(offset + regions[key].storage.bytes for key, offset in offsets.items())
-    return Plan((*at_once, *stepped), len(at_once), regions, offsets, _aligned(size), events)
+    return Plan(order, len(first), regions, offsets, _aligned(size), events, pooled)
+
+
+def _tiled(net: FixedNet) -> dict[str, str]:
+    """By layer the pooling layer that alone reads it, in windows that tile it."""
+    readers: dict[str, list[FixedLayer]] = {layer.name: [] for layer in net.layers}
+    for layer in net.layers:
+        for synapse in layer.synapses:
+            readers.get(synapse.source, []).append(layer)
+    return {
+        layer.name: reader.name
+        for layer in net.layers
+        for reader in readers[layer.name][:1]
+        if len(readers[layer.name]) == 1
+        and not isinstance(layer.neuron, Accumulate)
+        and not counts_maxima(net, layer)
+        and _tiles(net, reader)
+    }
+
+
+def _tiles(net: FixedNet, layer: FixedLayer) -> bool:
+    op = layer.synapses[0].op
+    if len(layer.synapses) > 1 or layer.neuron is not None or layer.bias is not None:
+        return False
+    if not isinstance(op, SumPool | MaxPool) or counts_maxima(net, layer):
+        return False
+    if isinstance(op, SumPool) and op.multiplier is not None:
+        return False
+    window = op.window
+    return window.stride == window.kernel and window.dilation == (1, 1) and not any(window.pads)
 
 
 def _regions(
@@ -107,8 +149,9 @@ def _regions(
     ticks: dict[str, int],
     first_stepped: int,
     events: Mapping[tuple[str, int], Events],
+    pooled: Mapping[str, str],
 ) -> list[Region]:
-    last = len(net.layers) - 1
+    last = max(ticks.values())
     readers: dict[str, list[int]] = {name: [] for name in [INPUT, *ticks]}
     for layer in net.layers:
         for synapse in layer.synapses:
@@ -130,8 +173,13 @@ def _regions(
         if isinstance(layer.neuron, Accumulate):  # what it holds is what it sends, and is kept
             born = first_stepped if stepped else tick
             regions.append(Region(layer.name, "values", values, born, last))
+        elif layer.name in pooled:
+            line = Storage((layer.shape[0], 1, layer.shape[2]), 1, values.element)
+            regions.append(Region(layer.name, "values", line, tick, tick))
         else:
             regions.append(Region(layer.name, "values", values, tick, until(layer.name, tick)))
+        if layer.name in pooled.values():
+            continue
         scratch = Storage((_scratch_words(net, layer), 1, 1), 1, I32)
         regions.append(Region(layer.name, "scratch", scratch, tick, tick))
         once, each = _prepared(net, layer, events)

@@ -95,6 +95,27 @@ class _Views:
             c_bool(net.output_layout == "CHW"),
         )
 
+    def _pooled(self, layer: FixedLayer, prefix: str, values: dict[str, str]) -> str:
+        """The struct of the layer that pools `layer` as it comes, if there is one."""
+        name = self.plan.pooled.get(layer.name)
+        if name is None:
+            return "NULL"
+        pool = self.net[name]
+        op = pool.synapses[0].op
+        assert isinstance(op, SumPool | MaxPool)
+        height, width = op.window.kernel
+        number = self.net.layers.index(pool)
+        made = self._struct(
+            "snn_pooled",
+            f"{prefix}_pooled",
+            output=f"&{values[name]}",
+            height=str(height),
+            width=str(width),
+            number=f"{number}",
+            takes_maximum=c_bool(isinstance(op, MaxPool)),
+        )
+        return f"&{made}"
+
     def _layer(self, number: int, values: dict[str, str]) -> LayerView:
         net, layer = self.net, self.net.layers[number]
         prefix = f"layer{number}"
@@ -108,6 +129,7 @@ class _Views:
             comment=f"layer {number} '{harmless(layer.name)}': {'x'.join(map(str, layer.shape))}",
             run="snn_max_pool_counts" if counts_maxima(net, layer) else "snn_gather",
             output=f"&{values[layer.name]}",
+            pooled=self._pooled(layer, prefix, values),
             synapses_name=f"{prefix}_synapses",
             synapses=synapses,
             constant_synapses=constant_synapses(net, layer),
@@ -297,10 +319,15 @@ class _Views:
 
     def _values(self, key: Key, name: str) -> str:
         storage = self.plan.regions[key].storage
+        channels, height, width = storage.shape
+        if key[0] in self.plan.pooled and key[1] == "values":
+            height = self.net[key[0]].shape[1]  # of which there is memory for one line
         self.values.append(
             ValuesView(
                 name,
-                *storage.shape,
+                channels,
+                height,
+                width,
                 storage.planes,
                 storage.element.name,
                 storage.row_bytes,

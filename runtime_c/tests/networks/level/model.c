@@ -361,6 +361,7 @@ static const snn_layer layers[] = {
     { /* layer 0 'grouped': 6x6x5 */
         .run = snn_gather,
         .output = &layer0_output,
+        .pooled = NULL,
         .synapses = layer0_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer0_synapses / sizeof layer0_synapses[0],
@@ -379,6 +380,7 @@ static const snn_layer layers[] = {
     { /* layer 1 'pool': 6x6x2 */
         .run = snn_gather,
         .output = &layer1_output,
+        .pooled = NULL,
         .synapses = layer1_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer1_synapses / sizeof layer1_synapses[0],
@@ -397,6 +399,7 @@ static const snn_layer layers[] = {
     { /* layer 2 'sums': 6x6x2 */
         .run = snn_gather,
         .output = &layer2_output,
+        .pooled = NULL,
         .synapses = layer2_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer2_synapses / sizeof layer2_synapses[0],
@@ -415,6 +418,7 @@ static const snn_layer layers[] = {
     { /* layer 3 'concat': 12x6x2 */
         .run = snn_gather,
         .output = &layer3_output,
+        .pooled = NULL,
         .synapses = layer3_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer3_synapses / sizeof layer3_synapses[0],
@@ -433,6 +437,7 @@ static const snn_layer layers[] = {
     { /* layer 4 'dense': 10x1x1 */
         .run = snn_gather,
         .output = &layer4_output,
+        .pooled = NULL,
         .synapses = layer4_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer4_synapses / sizeof layer4_synapses[0],
@@ -451,6 +456,7 @@ static const snn_layer layers[] = {
     { /* layer 5 'output': 4x1x1 */
         .run = snn_gather,
         .output = &layer5_output,
+        .pooled = NULL,
         .synapses = layer5_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer5_synapses / sizeof layer5_synapses[0],

@@ -421,6 +421,7 @@ static const snn_layer layers[] = {
     { /* layer 0 'first': 9x6x6 */
         .run = snn_gather,
         .output = &layer0_output,
+        .pooled = NULL,
         .synapses = layer0_synapses,
         .constant_synapses = 1,
         .synapse_count = sizeof layer0_synapses / sizeof layer0_synapses[0],
@@ -439,6 +440,7 @@ static const snn_layer layers[] = {
     { /* layer 1 'depthwise': 9x3x3 */
         .run = snn_gather,
         .output = &layer1_output,
+        .pooled = NULL,
         .synapses = layer1_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer1_synapses / sizeof layer1_synapses[0],
@@ -457,6 +459,7 @@ static const snn_layer layers[] = {
     { /* layer 2 'pool': 9x3x3 */
         .run = snn_max_pool_counts,
         .output = &layer2_output,
+        .pooled = NULL,
         .synapses = layer2_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer2_synapses / sizeof layer2_synapses[0],
@@ -475,6 +478,7 @@ static const snn_layer layers[] = {
     { /* layer 3 'sum': 9x3x3 */
         .run = snn_gather,
         .output = &layer3_output,
+        .pooled = NULL,
         .synapses = layer3_synapses,
         .constant_synapses = 1,
         .synapse_count = sizeof layer3_synapses / sizeof layer3_synapses[0],
@@ -493,6 +497,7 @@ static const snn_layer layers[] = {
     { /* layer 4 'average': 9x2x2 */
         .run = snn_gather,
         .output = &layer4_output,
+        .pooled = NULL,
         .synapses = layer4_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer4_synapses / sizeof layer4_synapses[0],
@@ -511,6 +516,7 @@ static const snn_layer layers[] = {
     { /* layer 5 'select': 5x3x2 */
         .run = snn_gather,
         .output = &layer5_output,
+        .pooled = NULL,
         .synapses = layer5_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer5_synapses / sizeof layer5_synapses[0],
@@ -529,6 +535,7 @@ static const snn_layer layers[] = {
     { /* layer 6 'dense': 8x1x1 */
         .run = snn_gather,
         .output = &layer6_output,
+        .pooled = NULL,
         .synapses = layer6_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer6_synapses / sizeof layer6_synapses[0],
@@ -547,6 +554,7 @@ static const snn_layer layers[] = {
     { /* layer 7 'output': 5x1x1 */
         .run = snn_gather,
         .output = &layer7_output,
+        .pooled = NULL,
         .synapses = layer7_synapses,
         .constant_synapses = 0,
         .synapse_count = sizeof layer7_synapses / sizeof layer7_synapses[0],
