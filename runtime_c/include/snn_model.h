@@ -151,17 +151,18 @@ typedef struct snn_if_op {
     bool takes_back;          /* sends -1 where v < 0 and more spikes were sent than taken back */
 } snn_if_op;
 
-/* The level of a channel is (u * multiplier + offset) >> shift, u = clip(current, base, last) - base,
- * or more, by `comparisons` at most: then it is counted on, to the last threshold that is reached. */
+/* The level of a channel, where the current is `first` or more, is 1 + ((u * multiplier + offset) >>
+ * shift), u = min(current, last) - first, or more, by `comparisons` at most: then it is counted on, to
+ * the last threshold that is reached. */
 typedef struct snn_steps {
-    int32_t base, last;
+    int32_t first, last;
     uint32_t multiplier, offset;
 } snn_steps;
 
-/* Where that takes 64 bits: (current * multiplier + offset) >> 32 >> shift, clipped to 0 .. levels. */
+/* Where that takes 64 bits: 1 + ((current * multiplier + offset) >> 32 >> shift), `levels` at most. */
 typedef struct snn_wide_steps {
     int64_t offset;
-    int32_t multiplier;
+    int32_t multiplier, first;
 } snn_wide_steps;
 
 typedef struct snn_level_op {

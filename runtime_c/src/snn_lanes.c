@@ -117,6 +117,51 @@ static event *list_column(event *to, const uint8_t *byte, int32_t height, size_t
     return to;
 }
 
+/* Whether the bytes of four columns, which begin at words, are all 0. */
+static bool are_zero(const uint8_t *byte, int32_t height, size_t line_bytes)
+{
+    uint32_t any = 0;
+    for (; height > 0; --height) {
+        any |= *(const uint32_t *)(const void *)byte;
+        byte += line_bytes;
+    }
+    return any == 0;
+}
+
+/* What a list of merged rows is made of: `height` rows of the source that a line sees. */
+typedef struct {
+    const unsigned char *row; /* of column 0 in the first of them */
+    int32_t height;
+    uint16_t word;            /* of an event there */
+    uint16_t below;           /* from a row to the next, in words */
+    size_t line_bytes;
+} strip;
+
+static void list_bytes_by_columns(const event_row *list, const strip *from, uint16_t width,
+                                  uint16_t step)
+{
+    const bool by_words = ((uintptr_t)from->row | from->line_bytes) % 4 == 0;
+    const uint8_t *byte = from->row;
+    uint16_t word = from->word, x = 0;
+    event *to = list->events;
+
+    while (x < width) {
+        const uint16_t at = (uint16_t)(to - list->events);
+        if (by_words && x % 4 == 0 && are_zero(byte, from->height, from->line_bytes)) {
+            list->first[x] = at, list->first[x + 1] = at;
+            list->first[x + 2] = at, list->first[x + 3] = at;
+            x = (uint16_t)(x + 4);
+            byte += 4;
+            word = (uint16_t)(word + 4 * step);
+            continue;
+        }
+        list->first[x++] = at;
+        to = list_column(to, byte++, from->height, from->line_bytes, word, from->below);
+        word = (uint16_t)(word + step);
+    }
+    list->first[width] = (uint16_t)(to - list->events);
+}
+
 /* The rows that line y sees, column by column, in the first slot of the ring. */
 static void list_columns(const snn_synapse *synapse, unsigned char *events,
                          const unsigned char *plane, uint16_t y)
@@ -126,26 +171,27 @@ static void list_columns(const snn_synapse *synapse, unsigned char *events,
     const snn_values *source = synapse->source;
     const event_row list = row_of(synapse, events, 0);
     const uint16_t step = (uint16_t)(source->channels * op->words);
-    const uint16_t row_step = (uint16_t)(window->kernel_width * step);
-    const size_t line_bytes = snn_row_offset(source, 1, 0);
+    const uint16_t below = (uint16_t)(window->kernel_width * step);
     const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
     const int32_t begin = top < 0 ? 0 : top, bottom = top + window->kernel_height;
     const int32_t end = bottom < source->height ? bottom : source->height;
-    const bool bytes = source->type == SNN_U8 && source->channels == 1;
+    const size_t line_bytes = snn_row_offset(source, 1, 0);
+    const strip from = {plane + (size_t)begin * line_bytes, end - begin,
+                        (uint16_t)((begin - top) * below), below, line_bytes};
     event *to = list.events;
 
+    if (source->type == SNN_U8 && source->channels == 1) {
+        list_bytes_by_columns(&list, &from, source->width, step);
+        return;
+    }
     for (uint16_t x = 0; x < source->width; ++x) {
-        uint16_t word = (uint16_t)((begin - top) * row_step + x * step);
-        const unsigned char *row = plane + snn_row_offset(source, (uint16_t)begin, x);
+        const unsigned char *row = from.row + x * source->row_bytes;
+        uint16_t word = (uint16_t)(from.word + x * step);
         list.first[x] = (uint16_t)(to - list.events);
-        if (bytes) {
-            to = list_column(to, row, end - begin, line_bytes, word, row_step);
-            continue;
-        }
-        for (int32_t iy = begin; iy < end; ++iy) {
+        for (int32_t k = 0; k < from.height; ++k) {
             to = list_position(to, row, source, word, op->words);
-            word = (uint16_t)(word + row_step);
             row += line_bytes;
+            word = (uint16_t)(word + below);
         }
     }
     list.first[source->width] = (uint16_t)(to - list.events);
@@ -198,16 +244,26 @@ typedef struct {
 typedef void adder(int32_t *current, const snn_synapse *synapse, const slice *slices,
                    uint16_t count);
 
-/* A line, whose windows see `count` of the lists in `rows`, those of the window's rows `tops`. */
-static void add_lists(int32_t *line, const snn_synapse *synapse, const event_row *rows,
-                      const uint16_t *tops, uint16_t count, adder *add)
+/* Line y, its windows' rows first <= ky < end. */
+static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
+                     uint16_t y, uint16_t first, uint16_t end, adder *add)
 {
     const snn_lanes_op *op = synapse->op;
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
     const int32_t step = (int32_t)source->channels * op->words;
+    event_row rows[MOST_ROWS];
+    uint16_t count = 0, tops[MOST_ROWS];
     int32_t left = -(int32_t)window->pad_left;
 
+    for (uint16_t ky = first; ky < end; ++ky) {
+        const int32_t iy = snn_tap_y(window, source, y, ky);
+        if (iy != SNN_PADDING) {
+            rows[count] = row_of(synapse, events, (uint16_t)iy);
+            tops[count] = ky;
+            ++count;
+        }
+    }
     for (uint16_t x = 0; x < synapse->width; ++x) {
         const int32_t right = left + window->kernel_width;
         const int32_t begin_x = left < 0 ? 0 : left;
@@ -231,23 +287,31 @@ static void add_lists(int32_t *line, const snn_synapse *synapse, const event_row
     }
 }
 
-/* Line y, its windows' rows first <= ky < end. */
-static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
-                     uint16_t y, uint16_t first, uint16_t end, adder *add)
+/* A line whose windows see a single list, of merged rows. */
+static void add_merged(int32_t *line, const snn_synapse *synapse, const unsigned char *events,
+                       adder *add)
 {
     const snn_lanes_op *op = synapse->op;
-    event_row rows[MOST_ROWS];
-    uint16_t count = 0, tops[MOST_ROWS];
+    const event_row list = row_of(synapse, events, 0);
+    const int32_t width = synapse->source->width, kernel_width = op->window.kernel_width;
+    const int32_t stride = op->window.stride_x;
+    const int32_t step = (int32_t)synapse->source->channels * op->words;
+    const size_t channels = synapse->channels;
+    int32_t left = -(int32_t)op->window.pad_left;
 
-    for (uint16_t ky = first; ky < end; ++ky) {
-        const int32_t iy = snn_tap_y(&op->window, synapse->source, y, ky);
-        if (iy != SNN_PADDING) {
-            rows[count] = row_of(synapse, events, (uint16_t)iy);
-            tops[count] = ky;
-            ++count;
+    for (uint16_t x = synapse->width; x > 0; --x) {
+        const int32_t right = left + kernel_width;
+        if (right > 0 && left < width) {
+            const slice seen = {list.events + list.first[left < 0 ? 0 : left],
+                                list.events + list.first[right < width ? right : width],
+                                -left * step};
+            if (seen.begin < seen.end) {
+                add(line, synapse, &seen, 1);
+            }
         }
+        line += channels;
+        left += stride;
     }
-    add_lists(line, synapse, rows, tops, count, add);
 }
 
 /* The same for all rows of the windows, `at_once` at a time. */
@@ -256,9 +320,7 @@ static void add_line(int32_t *line, const snn_synapse *synapse, const unsigned c
 {
     const snn_lanes_op *op = synapse->op;
     if (op->merges_rows) {
-        const event_row rows[] = {row_of(synapse, events, 0)};
-        const uint16_t tops[] = {0};
-        add_lists(line, synapse, rows, tops, 1, add);
+        add_merged(line, synapse, events, add);
         return;
     }
     for (uint16_t ky = 0; ky < op->window.kernel_height; ky = (uint16_t)(ky + at_once)) {

@@ -2,17 +2,14 @@
 
 #include "snn_row.h"
 
-static inline uint32_t clipped(const snn_steps *steps, int32_t sum)
-{
-    const int32_t base = steps->base, last = steps->last;
-    const int32_t within = sum < base ? base : sum > last ? last : sum;
-    return (uint32_t)within - (uint32_t)base;
-}
-
 static inline int32_t level_of(const snn_steps *steps, uint8_t shift, int32_t sum)
 {
-    const uint32_t u = clipped(steps, sum);
-    return (int32_t)((u * steps->multiplier + steps->offset) >> shift);
+    const int32_t first = steps->first, last = steps->last;
+    if (sum < first) {
+        return 0;
+    }
+    const uint32_t u = (uint32_t)(sum < last ? sum : last) - (uint32_t)first;
+    return (int32_t)(1 + ((u * steps->multiplier + steps->offset) >> shift));
 }
 
 static void products(const snn_level_op *neuron, uint16_t channels, int32_t *current)
@@ -40,9 +37,11 @@ static void byte_products(const snn_level_op *neuron, uint16_t channels, const i
 static inline uint32_t wide_level_of(const snn_wide_steps *steps, uint8_t shift, uint32_t levels,
                                      int32_t sum)
 {
-    const int64_t product = (int64_t)sum * steps->multiplier + steps->offset;
-    const uint32_t high = (uint32_t)((uint64_t)product >> 32);
-    const uint32_t level = (high & 0x80000000u) != 0 ? 0 : high >> shift;
+    if (sum < steps->first) {
+        return 0;
+    }
+    const uint64_t product = (uint64_t)((int64_t)sum * steps->multiplier + steps->offset);
+    const uint32_t level = 1 + ((uint32_t)(product >> 32) >> shift);
     return level < levels ? level : levels;
 }
 

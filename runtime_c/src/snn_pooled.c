@@ -1,50 +1,47 @@
 #include "snn_pooled.h"
 
-#include <string.h>
-
 #include "snn_report.h"
 #include "snn_row.h"
 
-/* Both begin at a multiple of 4 bytes. Sums provably fit a byte, so that four fit a word. */
-static void add_bytes(unsigned char *to, const unsigned char *from, size_t count)
+/* A line of bytes into one of bytes, `is_first` of its windows: sums. They provably fit a byte, so
+ * that four fit a word, at which both lines begin. */
+static void add_words(const snn_pooled *pooled, uint32_t *to, const uint32_t *from, bool is_first)
 {
-    if (count % 4 == 0) {
-        uint32_t *sums = (uint32_t *)(void *)to;
-        const uint32_t *words = (const uint32_t *)(const void *)from;
-        for (; count > 0; count -= 4) {
-            *sums++ += *words++;
+    const size_t words = pooled->output->channels / 4u;
+    const uint16_t width = pooled->width;
+    for (uint16_t x = pooled->output->width; x > 0; --x) {
+        for (size_t i = words; i > 0; --i) {
+            const uint32_t *at = from++;
+            uint32_t sums = is_first ? 0 : *to;
+            for (uint16_t k = width; k > 0; --k) {
+                sums += *at;
+                at += words;
+            }
+            *to++ = sums;
         }
-        return;
-    }
-    for (size_t i = 0; i < count; ++i) {
-        to[i] = (unsigned char)(to[i] + from[i]);
+        from += (width - (size_t)1) * words;
     }
 }
 
-static void raise_bytes(unsigned char *to, const unsigned char *from, size_t count)
-{
-    for (size_t i = 0; i < count; ++i) {
-        to[i] = to[i] < from[i] ? from[i] : to[i];
-    }
-}
-
-/* A line of bytes into one of bytes; `is_first` of its windows. */
-static void pool_bytes(const snn_pooled *pooled, unsigned char *to, const unsigned char *rows,
-                       bool is_first)
+/* The same where channels do not fill words, or for maxima. */
+static void pool_bytes(const snn_pooled *pooled, uint8_t *to, const uint8_t *from, bool is_first)
 {
     const size_t channels = pooled->output->channels;
     for (uint16_t x = 0; x < pooled->output->width; ++x) {
-        for (uint16_t kx = 0; kx < pooled->width; ++kx) {
-            if (is_first && kx == 0) {
-                memcpy(to, rows, channels);
-            } else if (pooled->takes_maximum) {
-                raise_bytes(to, rows, channels);
-            } else {
-                add_bytes(to, rows, channels);
+        for (size_t i = 0; i < channels; ++i) {
+            uint8_t result = is_first ? 0 : *to;
+            for (size_t k = 0; k < pooled->width; ++k) {
+                const uint8_t value = from[k * channels];
+                if (!pooled->takes_maximum) {
+                    result = (uint8_t)(result + value);
+                } else if (result < value) {
+                    result = value;
+                }
             }
-            rows += channels;
+            *to++ = result;
+            ++from;
         }
-        to += channels;
+        from += (pooled->width - (size_t)1) * channels;
     }
 }
 
@@ -92,7 +89,10 @@ void snn_pool_line(const snn_layer *layer, const snn_call *call, int32_t *scratc
         return;
     }
     unsigned char *to = snn_plane(call->arena, output, t) + snn_row_offset(output, line, 0);
-    if (source->type == SNN_U8 && output->type == SNN_U8) {
+    const bool bytes = source->type == SNN_U8 && output->type == SNN_U8;
+    if (bytes && !pooled->takes_maximum && output->channels % 4 == 0) {
+        add_words(pooled, (uint32_t *)(void *)to, (const uint32_t *)(const void *)rows, ky == 0);
+    } else if (bytes) {
         pool_bytes(pooled, to, rows, ky == 0);
     } else {
         pool_values(pooled, source, scratch, to, rows, ky == 0);

@@ -96,7 +96,7 @@ static void test_taking_back(void)
 
 static void test_levels(void)
 {
-    static const snn_steps none[2] = {{0, 0, 0, 0}};
+    static const snn_steps none[2] = {{-2, -2, 0, 0}};
     static const int32_t levels[] = {-2, 5, 5, 9, /* next channel */ 0, 1, 2, 3};
     const snn_level_op op = {.steps = none, .thresholds = levels, .levels = 4, .comparisons = 4};
     int32_t z[2];
@@ -137,10 +137,10 @@ static void test_accumulation(void)
     CHECK_ROW(v, 6, -6);
 }
 
-/* Thresholds 3, 6, 9 as (u + 2) * 86 >> 8 for u = clip(current - 2, 0, 7); and one level at -4. */
+/* Thresholds 3, 6, 9 as 1 + ((z - 3) * 86 >> 8), and one level at -4. */
 static void test_levels_of_a_product(void)
 {
-    static const snn_steps steps[] = {{2, 9, 86, 170}, {-5, -4, 1u << 8, 0}};
+    static const snn_steps steps[] = {{3, 9, 86, 0}, {-4, -4, 0, 0}};
     const snn_level_op op = {.steps = steps,
                              .levels = 3, .shift = 8, .lowest = -1};
     const int32_t sums[] = {-1000000, 2, 3, 5, 6, 8, 9, 1000000};
@@ -153,17 +153,17 @@ static void test_levels_of_a_product(void)
     }
 }
 
-/* Thresholds 3, 6, 9 as (z * 86 - 2 << 24) >> 32, and one level at -4: sums need not be clipped. */
+/* The same with 24 bits more, so that sums need not be clipped. */
 static void test_levels_of_a_wide_product(void)
 {
-    static const snn_wide_steps steps[] = {{-((int64_t)2 << 24), 86 << 24},
-                                           {(int64_t)5 << 32, INT32_MAX}};
+    static const snn_wide_steps steps[] = {{-((int64_t)258 << 24), 86 << 24, 3},
+                                           {(int64_t)4 << 30, 1 << 30, -4}};
     const snn_level_op op = {.wide_steps = steps, .levels = 3, .lowest = -1};
     const snn_level_op bytes = {.wide_steps = steps, .levels = 3};
     const snn_values output = {.channels = 1, .height = 1, .width = 2, .planes = 1,
                                .type = SNN_U8, .row_bytes = 1};
     const int32_t sums[] = {INT32_MIN, -5, 2, 3, 5, 6, 8, 9, INT32_MAX};
-    const int32_t first[] = {-1, -1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, 1, 2, 2, 2, 2, 2, 2, 2};
+    const int32_t first[] = {-1, -1, -1, 0, 0, 1, 1, 2, 2}, second[] = {-1, -1, 1, 1, 2, 2, 2, 2, 2};
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; ++i) {
         int32_t current[] = {sums[i], sums[i]}, v[2];
         uint8_t sent[2];

@@ -33,7 +33,7 @@ STRUCT = re.compile(r"static const (snn_\w+_op) (\w+) = \{\n(.*?)\n\};", re.DOTA
 NUMBER = re.compile(r"-?\d+")
 FITS = {"uint8_t": (0, 255), "int8_t": (-128, 127), "int16_t": (-(2**15), 2**15 - 1)}
 FITS |= {"int32_t": (-(2**31), 2**31 - 1), "snn_steps": (-(2**31), 2**32 - 1)}
-STEPS = ("base", "last", "multiplier", "offset")
+STEPS = ("first", "last", "multiplier", "offset")
 NETS = {"spiking": spiking_showcase, "level": level_showcase}
 
 Fault = tuple[str, int, int, str]  # (name, start and end in model.c, what to write there)
@@ -68,7 +68,7 @@ def mutated(kind: str, name: str, values: list[int], i: int, lo: int, hi: int) -
         return -1 if values[i] >= 0 else 0
     if name.endswith("steps"):
         return {
-            "base": max(-(2**31), values[i] - 2**12),
+            "first": max(-(2**31), values[i] - 2**12),
             "last": values[i] + 2**16,
             "multiplier": values[i] * 2 % 2**32,
             "offset": values[i] + 2 ** shift_of(kind, name.removesuffix("_steps")),
@@ -126,9 +126,9 @@ def shows_level(kind: str, name: str, layer: FixedLayer, i: int) -> bool:
     }
 
     def sent() -> np.ndarray:
-        base, last, multiplier, offset = arrays["steps"].reshape(-1, len(STEPS))[c]
-        u = (np.clip(sums, base, last) - base) * multiplier + offset
-        level = (u % 2**32) >> found.shift
+        first, last, multiplier, offset = arrays["steps"].reshape(-1, len(STEPS))[c]
+        u = (np.minimum(sums, last) - first) * multiplier + offset
+        level = np.where(sums < first, 0, 1 + ((u % 2**32) >> found.shift))
         thresholds = np.append(arrays["levels"].reshape(table.shape)[c], np.iinfo(np.int64).max)
         for _ in range(found.comparisons):
             level += sums >= thresholds[np.minimum(level, table.shape[1])]

@@ -16,13 +16,16 @@ Ints = np.ndarray
 def levels_of(found: Steps, thresholds: Ints, channel: int, sums: Ints) -> Ints:
     """As snn_level.c computes them, in Python's integers."""
     table = [*thresholds[channel].tolist(), None]
-    base, last = int(found.base[channel]), int(found.last[channel])
+    first, last = int(found.first[channel]), int(found.last[channel])
     levels = []
     for z in sums.tolist():
-        u = min(max(z, base), last) - base if found.shift < WIDE else z - base
+        if z < first:
+            levels.append(0)
+            continue
+        u = (min(z, last) if found.shift < WIDE else z) - first
         product = u * int(found.multiplier[channel]) + int(found.offset[channel])
         assert product < WORD if found.shift < WIDE else abs(product) < WORD**2 // 2
-        level = max(product >> found.shift, 0)
+        level = 1 + (product >> found.shift)
         level = level if found.shift < WIDE else min(level, len(thresholds[channel]))
         for _ in range(found.comparisons):
             level += table[level] is not None and z >= table[level]
@@ -91,7 +94,7 @@ def test_a_wrong_number_is_noticed() -> None:
     found = steps(thresholds, highest)
     assert differences(found, thresholds, highest) == 0
     for wrong in (
-        replace(found, base=found.base - 2),
+        replace(found, first=found.first - 2),
         replace(found, multiplier=found.multiplier * 9 // 8),
         replace(found, offset=found.offset + 2 * found.multiplier),
         replace(found, shift=found.shift + 1),

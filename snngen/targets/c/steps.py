@@ -1,12 +1,12 @@
 """Levels without a search: as the upper bits of a product.
 
-The thresholds t_1..t_N of an activation lie about evenly. With a base one step below t_1 and
-u = clip(z, base, t_N) - base for a sum z,
+Most sums reach no threshold, which one comparison tells. The thresholds t_1..t_N of an activation
+lie about evenly, so that with u = min(z, t_N) - t_1 for a sum z,
 
-    level = (u * m + a) >> s
+    level = 1 + ((u * m + a) >> s)    for z >= t_1, else 0
 
-is how many thresholds z has reached, for suitable m, a and s. With r_k = t_k - base, the first u of
-level k, that asks for
+is how many thresholds z has reached, for suitable m, a and s. With r_k = t_(k+1) - t_1, the first u
+of level k + 1, that asks for
 
     k * 2^s <= r_k * m + a   and   (r_k - 1) * m + a < k * 2^s    for every k,
 
@@ -37,7 +37,7 @@ class Steps:
     the product may be too low. From WIDE on, `shift` is that of products of unclipped sums.
     """
 
-    base: Ints
+    first: Ints
     last: Ints
     multiplier: Ints
     offset: Ints
@@ -47,24 +47,20 @@ class Steps:
 
 def steps(thresholds: Ints, highest: Ints) -> Steps:
     """For sorted `thresholds` (C, N) that 32 bits hold, and the `highest` sums (C,)."""
-    counts = thresholds <= highest[:, None]
-    counts[:, 0] = True
-    first, number = thresholds[:, 0], counts.sum(1)
-    last = np.take_along_axis(thresholds, number[:, None] - 1, 1)[:, 0]
-    step = np.maximum((last - first) // np.maximum(number - 1, 1), 1)
-    base = np.maximum(first - step, -(2**31))
-    reached = thresholds - base[:, None]  # r
-    largest = np.maximum(highest, last) - base
-    return _exact(base, reached, largest, counts) or _lower_bound(base, reached, counts)
+    first = thresholds[:, 0]
+    further = thresholds[:, 1:] - first[:, None]  # r
+    counts = thresholds[:, 1:] <= highest[:, None]
+    largest = np.maximum(highest - first, 0)
+    return _exact(first, further, largest, counts) or _lower_bound(first, further, counts)
 
 
-def _exact(base: Ints, reached: Ints, largest: Ints, counts: NDArray[np.bool_]) -> Steps | None:
+def _exact(first: Ints, reached: Ints, largest: Ints, counts: NDArray[np.bool_]) -> Steps | None:
     channels, levels = reached.shape
     number = counts.sum(1)  # levels that are reached
-    top = np.take_along_axis(reached, number[:, None] - 1, 1)
     k = np.arange(levels + 2)
-    # level k at least from `low` on, for k from 0; less up to `high`, for k to one beyond the last
+    # at least k from `low` on, for k from 0; less up to `high`, for k to one beyond the last
     low = np.concatenate([np.zeros((channels, 1), np.int64), reached], axis=1)
+    top = np.take_along_axis(low, number[:, None], 1)
     high = np.concatenate([reached - 1, top], axis=1)
     is_below = k[1:] <= number[:, None]
     clipped = np.where(is_below, high, top)
@@ -79,7 +75,7 @@ def _exact(base: Ints, reached: Ints, largest: Ints, counts: NDArray[np.bool_]) 
             multiplier, offset = found
             product = top[:, 0] * multiplier + offset
             if (product < WORD if shift < WIDE else multiplier < WORD // 2).all():
-                return Steps(base, base + top[:, 0], multiplier, offset, shift, comparisons=0)
+                return Steps(first, first + top[:, 0], multiplier, offset, shift, comparisons=0)
     return None
 
 
@@ -107,7 +103,7 @@ def _solve(low: Ints, least: Ints, high: Ints, most: Ints) -> tuple[Ints, Ints] 
     return None
 
 
-def _lower_bound(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps:
+def _lower_bound(first: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps:
     """With the steepest line that is not ahead of any threshold."""
     levels = reached.shape[1]
     shift = 31 - levels.bit_length()
@@ -115,7 +111,8 @@ def _lower_bound(base: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps:
     ahead = np.maximum(reached - 1, 1)
     top = np.where(counts, reached, 1).max(1)
     highest_at = np.where(counts, ((k << shift) - 1) // ahead, WORD)
-    multiplier = np.minimum(highest_at.min(1), (WORD - 1) // top)
+    beyond = ((counts.sum(1) + 1) << shift) - 1  # the product of the last threshold and all further
+    multiplier = np.minimum(highest_at.min(1), np.minimum(beyond, WORD - 1) // top)
     level = (reached * multiplier[:, None]) >> shift
     comparisons = int(np.where(counts, k - level, 0).max())
-    return Steps(base, base + top, multiplier, np.zeros_like(top), shift, comparisons)
+    return Steps(first, first + top, multiplier, np.zeros_like(top), shift, comparisons)

@@ -264,15 +264,15 @@ class _Views:
         found = steps(neuron.thresholds, layer.current.hi)
         names = {"steps": "NULL", "wide_steps": "NULL", "thresholds": "NULL"}
         if found.shift < WIDE:
-            each = np.stack([found.base, found.last, found.multiplier, found.offset], axis=1)
-            order = "{base, last, multiplier, offset} of levels, [channel]"
+            each = np.stack([found.first, found.last, found.multiplier, found.offset], axis=1)
+            order = "{first, last, multiplier, offset} of levels, [channel]"
             made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
             names["steps"] = made.name
         else:
-            start = found.offset - found.base * found.multiplier
-            each = np.stack([start, found.multiplier], axis=1)
-            order = "{offset, multiplier} of levels, [channel]"
-            made = self._array(f"{prefix}_steps", each, layer.name, order, WIDE_STEPS, fields=2)
+            start = found.offset - found.first * found.multiplier
+            each = np.stack([start, found.multiplier, found.first], axis=1)
+            order = "{offset, multiplier, first} of levels, [channel]"
+            made = self._array(f"{prefix}_steps", each, layer.name, order, WIDE_STEPS, fields=3)
             names["wide_steps"] = made.name
         if found.comparisons:
             order = "level thresholds, [channel][level]"

@@ -65,10 +65,10 @@ static const int8_t layer0_synapse0_weights[36] = {
     9, -7, -8, 15, -8, 1, 8, 12, 13, 16, 10,
 };
 
-/* 'grouped' {base, last, multiplier, offset} of levels, [channel] */
+/* 'grouped' {first, last, multiplier, offset} of levels, [channel] */
 static const snn_steps layer0_steps[6] = {
-    {-482, 623, 949, 660}, {-902, 1032, 542, 716}, {17, 495, 2185, 4258}, {-83, 585, 1570, 0},
-    {-1170, 1014, 480, 256}, {-205, 833, 1009, 1626},
+    {-206, 623, 474, 496}, {-419, 1032, 271, 179}, {136, 495, 1095, 767}, {84, 585, 785, 0},
+    {-624, 1014, 240, 96}, {54, 833, 505, 277},
 };
 
 /* 'grouped' bias, [channel] */
@@ -181,12 +181,12 @@ static const int32_t layer4_synapse0_weights[864] = {
     1441815, -262122, 0, 1114092, 1310709, -1310710, 1114109, 1572864, 0,
 };
 
-/* 'dense' {base, last, multiplier, offset} of levels, [channel] */
+/* 'dense' {first, last, multiplier, offset} of levels, [channel] */
 static const snn_steps layer4_steps[10] = {
-    {-1228, 3254, 334499, 0}, {-2440, 2973, 206171, 0}, {-1461, 3673, 350133, 0},
-    {-1749, 3937, 219848, 0}, {-1653, 3733, 336760, 0}, {-1623, 2870, 257450, 0},
-    {-2197, 3498, 353576, 0}, {-2223, 3568, 262978, 0}, {-2464, 4084, 243442, 0},
-    {-2565, 4447, 231011, 0},
+    {-930, 3254, 322638, 0}, {-2080, 2973, 142481, 0}, {-1119, 3673, 342741, 0},
+    {-1370, 3937, 159403, 0}, {-1294, 3733, 332633, 0}, {-1324, 2870, 237217, 0},
+    {-1818, 3498, 353536, 0}, {-1837, 3568, 254131, 0}, {-2028, 4084, 220390, 0},
+    {-2098, 4447, 223696, 0},
 };
 
 /* 'dense' level thresholds, [channel][level] */
@@ -272,7 +272,7 @@ static const snn_level_op layer0_neuron = {
     .thresholds = NULL,
     .levels = 4,
     .comparisons = 0,
-    .shift = 18,
+    .shift = 17,
     .lowest = 0,
 };
 
@@ -310,7 +310,7 @@ static const snn_level_op layer4_neuron = {
     .wide_steps = NULL,
     .thresholds = layer4_levels,
     .levels = 15,
-    .comparisons = 7,
+    .comparisons = 9,
     .shift = 27,
     .lowest = -7,
 };
