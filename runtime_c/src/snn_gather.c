@@ -56,6 +56,23 @@ static void add_synapses(int32_t *line, const snn_layer *layer, const snn_call *
     }
 }
 
+/* In ascending order, so that what was just written is copied on where they overlap. For memcpy, which
+ * is a loop over bytes in small libraries. */
+static void copy_words(int32_t *to, const int32_t *from, size_t count)
+{
+    for (; count >= 4; count -= 4) {
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = from[2];
+        to[3] = from[3];
+        to += 4;
+        from += 4;
+    }
+    for (; count > 0; --count) {
+        *to++ = *from++;
+    }
+}
+
 /* One row in every position of a line: the array's, or 0 where it is NULL. */
 static void fill_line(int32_t *line, const snn_array *row, const snn_values *values)
 {
@@ -66,17 +83,7 @@ static void fill_line(int32_t *line, const snn_array *row, const snn_values *val
         return;
     }
     snn_get_array(line, row, channels);
-    for (; rest >= 4; rest -= 4) { /* short for memcpy, which is a loop over bytes in small libraries */
-        line[channels] = line[0];
-        line[channels + 1] = line[1];
-        line[channels + 2] = line[2];
-        line[channels + 3] = line[3];
-        line += 4;
-    }
-    for (; rest > 0; --rest) {
-        line[channels] = line[0];
-        ++line;
-    }
+    copy_words(line + channels, line, rest);
 }
 
 /* The state of a line of neurons: as it was initially, or as the last call left it. */
@@ -148,7 +155,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const scra
     }
     for (uint16_t t = call->begin; t < call->end; ++t) {
         if (constant > 0) {
-            memcpy(lines->current, lines->constant, line_count(layer) * sizeof *lines->current);
+            copy_words(lines->current, lines->constant, line_count(layer));
         } else {
             fill_line(lines->current, &layer->bias, output);
         }

@@ -1,5 +1,8 @@
 #include "snn_pooled.h"
 
+#include <string.h>
+
+#include "snn_bits.h"
 #include "snn_report.h"
 #include "snn_row.h"
 
@@ -42,6 +45,25 @@ static void pool_bytes(const snn_pooled *pooled, uint8_t *to, const uint8_t *fro
             ++from;
         }
         from += (pooled->width - (size_t)1) * channels;
+    }
+}
+
+/* Spikes, eight channels in a byte, into bytes: sums. */
+static void add_bits(const snn_pooled *pooled, uint8_t *to, const uint8_t *from, bool is_first)
+{
+    const size_t channels = pooled->output->channels, bytes = (channels + 7) / 8;
+    if (is_first) {
+        memset(to, 0, pooled->output->width * channels);
+    }
+    for (uint16_t x = pooled->output->width; x > 0; --x) {
+        for (uint16_t k = pooled->width; k > 0; --k) {
+            for (size_t i = 0; i < bytes; ++i) {
+                for (unsigned bits = *from++; bits != 0; bits &= bits - 1) {
+                    ++to[8 * i + snn_lowest_bit(bits)];
+                }
+            }
+        }
+        to += channels;
     }
 }
 
@@ -90,7 +112,9 @@ void snn_pool_line(const snn_layer *layer, const snn_call *call, int32_t *scratc
     }
     unsigned char *to = snn_plane(call->arena, output, t) + snn_row_offset(output, line, 0);
     const bool bytes = source->type == SNN_U8 && output->type == SNN_U8;
-    if (bytes && !pooled->takes_maximum && output->channels % 4 == 0) {
+    if (source->type == SNN_BITS && output->type == SNN_U8) {
+        add_bits(pooled, to, rows, ky == 0);
+    } else if (bytes && !pooled->takes_maximum && output->channels % 4 == 0) {
         add_words(pooled, (uint32_t *)(void *)to, (const uint32_t *)(const void *)rows, ky == 0);
     } else if (bytes) {
         pool_bytes(pooled, to, rows, ky == 0);

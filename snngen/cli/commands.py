@@ -67,7 +67,9 @@ On = Annotated[
 ]
 Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
 Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
-Optimise = Annotated[str, typer.Option(help="speed, or the size of weights in flash")]
+Optimise = Annotated[
+    str, typer.Option(help="speed, the size of weights in flash, or vectors of larger processors")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -155,7 +157,7 @@ def emit(
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     chosen = _target(target)
     _check_choice("--schedule", schedule, ("smallest", "fastest"))
-    _check_choice("--optimise", optimise, ("speed", "size"))
+    _check_choice("--optimise", optimise, ("speed", "size", "vectors"))
     obtained = obtain(model, conversion)
     net = obtained.net
     files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule, optimise=optimise)

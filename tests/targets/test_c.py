@@ -32,6 +32,7 @@ from tests.networks import (
     spiking_showcase,
 )
 
+OPTIMISE = ["speed", "size", "vectors"]
 SHOWCASES = [spiking_showcase, level_showcase]
 
 
@@ -41,7 +42,7 @@ SHOWCASES = [spiking_showcase, level_showcase]
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking compiles for minutes
 )
-@given(fixed_nets(), st.sampled_from(["smallest", "fastest"]), st.sampled_from(["speed", "size"]))
+@given(fixed_nets(), st.sampled_from(["smallest", "fastest"]), st.sampled_from(OPTIMISE))
 def test_c_equals_golden(net: FixedNet, schedule: str, optimise: str) -> None:
     images = random_images(net, 2)
     expected = golden.trace(net, images[:1])

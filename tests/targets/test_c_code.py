@@ -30,7 +30,12 @@ def test_compiles_without_a_warning(showcase, compiler, flags, tmp_path: Path) -
 def test_sanitizers_find_nothing(showcase, compiler, tmp_path: Path) -> None:
     net = showcase()
     sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    for schedule, optimise in (("smallest", "speed"), ("fastest", "speed"), ("smallest", "size")):
+    for schedule, optimise in (
+        ("smallest", "speed"),
+        ("fastest", "speed"),
+        ("smallest", "size"),
+        ("smallest", "vectors"),
+    ):
         options = {"schedule": schedule, "optimise": optimise}
         files = emit(net, **options, selftest_images=random_images(net, 5))
         inputs = [*c_sources(files), "example_main.c"]
@@ -63,7 +68,7 @@ def test_holds_no_writable_data(showcase, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("showcase", NETWORKS)
 @pytest.mark.parametrize("schedule", ["smallest", "fastest"])
-@pytest.mark.parametrize("optimise", ["speed", "size"])
+@pytest.mark.parametrize("optimise", ["speed", "size", "vectors"])
 def test_budget_is_exact(showcase, schedule, optimise, tmp_path: Path) -> None:
     net = showcase()
     files = emit(net, schedule=schedule, optimise=optimise)
@@ -73,7 +78,7 @@ def test_budget_is_exact(showcase, schedule, optimise, tmp_path: Path) -> None:
         array.split("[")[0].split()[-1]
         for array in files["model.c"].decode().split("\n")
         if array.startswith("static const ")
-        and ("int" in array.split()[2] or array.split()[2] == "snn_steps")
+        and ("int" in array.split()[2] or array.split()[2].endswith("_steps"))
     }
     sizes = [line.split() for line in _run(["nm", "-S", "model.o"], tmp_path).splitlines()]
     emitted = sum(int(line[1], 16) for line in sizes if len(line) == 4 and line[3] in arrays)

@@ -17,7 +17,7 @@ from snngen.targets.c.views import model_view
 # Measured with arm-none-eabi-gcc 12.2 -Os -mthumb -mcpu=cortex-m4: `size` of the runtime's objects,
 # `nm -S` for the structs, the deepest chain of -fstack-usage for the stack, rounded up.
 # snn_run, snn_gather, snn_pooled, snn_row, snn_report and the calls of the network
-BASE_CODE_BYTES = 3750
+BASE_CODE_BYTES = 3900
 CODE_BYTES = {
     "snn_conv": 304,
     "snn_depthwise": 212,

@@ -43,8 +43,8 @@ def emit(
     """The files of a C99 project that runs `net`, by their relative paths.
 
     `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `optimise`:
-    "speed", or the "size" of weights in flash. `selftest_images` (n, C, H, W) are embedded with the
-    hashes of their traces; without them, two synthetic images.
+    "speed", the "size" of weights in flash, or for processors with "vectors". `selftest_images`
+    (n, C, H, W) are embedded with the hashes of their traces; without them, two synthetic images.
     ConversionError where the prefix is no C identifier or the network exceeds the runtime's sizes.
     """
     check_prefix(prefix)

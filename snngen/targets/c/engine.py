@@ -264,10 +264,11 @@ def compiled(net: FixedNet) -> Engine:
 
 @lru_cache(maxsize=1)
 def _compiled(net: FixedNet) -> Engine:
+    files = emit(net, schedule="fastest", optimise="vectors")
     try:
-        engine = Engine(net, flags=(*FLAGS, NATIVE))
+        engine = Engine(net, files, flags=(*FLAGS, NATIVE))
     except ToolError:  # not every compiler knows the processor it runs on
-        engine = Engine(net)
+        engine = Engine(net, files)
     engine.close()  # what is loaded needs no file
     return engine
 

@@ -42,20 +42,22 @@ class Events:
     prepared_bytes: int
 
 
-def by_events(net: FixedNet, layer: FixedLayer, synapse: Synapse) -> Events | None:
+def by_events(
+    net: FixedNet, layer: FixedLayer, synapse: Synapse, *, scattering: bool
+) -> Events | None:
     """How `layer` reads `synapse`, or None where it is no such operator, or numbers are too large.
 
-    A single plane of counts is mostly dense: outputs gather what they see, in registers. Spikes
-    over time are sparse, and scattered.
+    Outputs gather what they see, in registers; where `scattering` is better, as with vectors, that
+    is for a single plane of counts only, and spikes over time are scattered.
     """
     weight, window = _as_convolution(synapse)
     if weight is None or window is None or window.dilation != (1, 1):
         return None
     source = net.source_interval(synapse.source)
     shape = net.source_shape(synapse.source)
-    over_time = net.timesteps > 1 and not net.is_constant(synapse.source)
+    scattered = scattering and net.timesteps > 1 and not net.is_constant(synapse.source)
     lines = min((window.kernel[0] - 1) // window.stride[0] + 1, layer.shape[1])
-    if over_time and lines <= MOST_LINES and _fit(weight, source, window.kernel[0]):
+    if scattered and lines <= MOST_LINES and _fit(weight, source, window.kernel[0]):
         return _scattered(weight, window, lines, layer.shape)
     return _listed(weight, window, source, shape, layer.shape)
 

@@ -27,7 +27,7 @@ from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, elem
 ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
 MOST_SPLITS = 64  # each costs the square of the number of layers
 Preference = Literal["smallest", "fastest"]
-Optimise = Literal["speed", "size"]
+Optimise = Literal["speed", "size", "vectors"]
 Role = Literal["values", "membrane", "balance", "scratch", "prepared"]
 Key = tuple[str, Role]
 
@@ -71,9 +71,10 @@ class Plan:
 
 def plan(net: FixedNet, preference: Preference = "smallest", optimise: Optimise = "speed") -> Plan:
     """The split with the smallest arena, of equals the one with most layers at once; or, where
-    "fastest" is preferred, all layers at once. Events, which take two bytes a weight, for "speed".
+    "fastest" is preferred, all layers at once. Events, which take two bytes a weight, for "speed";
+    scattered spikes for processors with "vectors".
     """
-    events = _events(net) if optimise == "speed" else {}
+    events = _events(net, scattering=optimise == "vectors") if optimise != "size" else {}
     count = len(net.layers)
     stride = -(-count // MOST_SPLITS)
     steps = range(count, -1, -stride)
@@ -195,9 +196,9 @@ def _regions(
     return regions
 
 
-def _events(net: FixedNet) -> dict[tuple[str, int], Events]:
+def _events(net: FixedNet, *, scattering: bool) -> dict[tuple[str, int], Events]:
     found = {
-        (layer.name, k): by_events(net, layer, synapse)
+        (layer.name, k): by_events(net, layer, synapse, scattering=scattering)
         for layer in net.layers
         for k, synapse in enumerate(layer.synapses)
     }

@@ -112,7 +112,7 @@ static const int32_t layer3_synapse2_weights[108] = {
     -131072, 1, 0, -131074, -65535, -131070, -65536, -1, 0,
 };
 
-/* 'sum' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+/* 'sum' weights, [ky][kx][input][pair of outputs] */
 static const int32_t layer3_synapse0_weights[54] = {
     327668, 0, 65523, 1048563, 5, 0, 851958, 524280, -65526, 18, -4, 0, 65554, -65537, -917494,
     -720892, -8, 0, 589822, -524303, 655372, 458751, -15, 0, 851973, -917495, 196593, -851964, -9,
@@ -155,20 +155,20 @@ static const int16_t layer5_synapse0_columns[2] = {
     1, 0,
 };
 
-/* 'dense' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+/* 'dense' weights, [ky][kx][input][pair of outputs] */
 static const int32_t layer6_synapse0_weights[120] = {
-    -983027, -1835001, -1966073, 262117, 131076, -65492, 131095, -983039, -1834983, 3866677,
-    -1179648, 262121, -720873, 3538968, -1572886, -1179633, 786432, 2031590, -720910, 2228248,
-    3669990, 2686975, 2686995, 1310763, -1048562, 1572903, -393163, -327670, -1048600, 3276802,
-    2424852, 851971, -917477, -1900495, 2818079, 655398, 983030, -458778, -131037, 458786, -327627,
-    2883627, 2621486, 2293779, 3538983, 3014668, -1441757, 917525, -917465, 1638450, 2686952,
-    -1835014, -1900502, 196597, -1638383, -1310733, -1900551, 1376285, -393219, -786434, 3014645,
-    262116, -655366, -655309, -393234, -11, 2162683, 786479, -1835032, 2555959, 2228195, 3080225,
-    1638382, 2293740, -1310674, -327653, 655374, 327662, 1048580, 262198, 3670045, 3407856, -524251,
-    2097198, 3145723, 2031646, 3538999, -983057, -1048539, 1900574, 2031597, 3670054, 393221,
-    2490390, -1703929, -65499, 720905, 3604504, 3538954, 2293786, -1245133, -851910, 2490425,
-    3342358, 2686985, 1048631, -1245134, 3080188, 2490372, 262123, 524296, -1703884, 393198,
-    2097150, 1048582, -196572, -1114069, -458758, 3407858, 1572852,
+    131076, -65492, 131095, -983039, -720873, 3538968, -1572886, -1179633, 3669990, 2686975,
+    2686995, 1310763, -1048600, 3276802, 2424852, 851971, 983030, -458778, -131037, 458786, -983027,
+    -1835001, -1966073, 262117, -1834983, 3866677, -1179648, 262121, 786432, 2031590, -720910,
+    2228248, -1048562, 1572903, -393163, -327670, -917477, -1900495, 2818079, 655398, 3538983,
+    3014668, -1441757, 917525, -1900502, 196597, -1638383, -1310733, 3014645, 262116, -655366,
+    -655309, -1835032, 2555959, 2228195, 3080225, 655374, 327662, 1048580, 262198, -327627, 2883627,
+    2621486, 2293779, -917465, 1638450, 2686952, -1835014, -1900551, 1376285, -393219, -786434,
+    -393234, -11, 2162683, 786479, 1638382, 2293740, -1310674, -327653, 3145723, 2031646, 3538999,
+    -983057, 393221, 2490390, -1703929, -65499, -1245133, -851910, 2490425, 3342358, 2490372,
+    262123, 524296, -1703884, -1114069, -458758, 3407858, 1572852, 3670045, 3407856, -524251,
+    2097198, -1048539, 1900574, 2031597, 3670054, 720905, 3604504, 3538954, 2293786, 2686985,
+    1048631, -1245134, 3080188, 393198, 2097150, 1048582, -196572,
 };
 
 /* 'dense' threshold, [channel] */
@@ -186,7 +186,7 @@ static const int8_t layer6_bias[8] = {
     15, -24, 45, -11, 24, -6, -14, -15,
 };
 
-/* 'output' weights, [ky][kx % 1][input][kx / 1, falling][pair of outputs] */
+/* 'output' weights, [ky][kx][input][pair of outputs] */
 static const int32_t layer7_synapse0_weights[32] = {
     3276833, 2752529, 55, 0, 3473383, 2752488, 48, 0, 1638441, 65541, -29, 0, -393205, -1638419,
     -30, 0, -1572854, 2949166, 13, 0, 1376245, 1507377, 16, 0, 1245186, 655404, -9, 0, 983076,
@@ -227,7 +227,7 @@ static const snn_values layer2_output = { /* 'pool' values */
 static const snn_values layer3_output = { /* 'sum' values */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 956,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 1512,
 };
 
 static const snn_values layer4_output = { /* 'average' values */
@@ -239,37 +239,37 @@ static const snn_values layer4_output = { /* 'average' values */
 static const snn_values layer5_output = { /* 'select' values */
     .channels = 5, .height = 3, .width = 2,
     .planes = 1, .type = SNN_I8,
-    .row_bytes = 5, .plane_bytes = 30, .offset = 108,
+    .row_bytes = 5, .plane_bytes = 30, .offset = 220,
 };
 
 static const snn_values layer6_output = { /* 'dense' values */
     .channels = 8, .height = 1, .width = 1,
     .planes = 1, .type = SNN_BITS,
-    .row_bytes = 1, .plane_bytes = 1, .offset = 80,
+    .row_bytes = 1, .plane_bytes = 1, .offset = 252,
 };
 
 static const snn_values layer7_output = { /* 'output' values */
     .channels = 5, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 10, .plane_bytes = 10, .offset = 1512,
+    .row_bytes = 10, .plane_bytes = 10, .offset = 1036,
 };
 
 static const snn_values layer3_membrane = { /* 'sum' membrane */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_I16,
-    .row_bytes = 18, .plane_bytes = 162, .offset = 708,
+    .row_bytes = 18, .plane_bytes = 162, .offset = 756,
 };
 
 static const snn_values layer3_balance = { /* 'sum' balance */
     .channels = 9, .height = 3, .width = 3,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 9, .plane_bytes = 81, .offset = 872,
+    .row_bytes = 9, .plane_bytes = 81, .offset = 920,
 };
 
 static const snn_values layer6_membrane = { /* 'dense' membrane */
     .channels = 8, .height = 1, .width = 1,
     .planes = 1, .type = SNN_I32,
-    .row_bytes = 32, .plane_bytes = 32, .offset = 1040,
+    .row_bytes = 32, .plane_bytes = 32, .offset = 1004,
 };
 
 /* --- Operators and neurons --------------------------------------------------------------------- */
@@ -316,12 +316,12 @@ static const snn_lanes_op layer3_synapse2 = {
     .merges_rows = 1,
 };
 
-static const snn_scatter_op layer3_synapse0 = {
+static const snn_lanes_op layer3_synapse0 = {
     .weights = layer3_synapse0_weights,
     .window = {1, 1, 1, 1, 1, 1, 0, 0},
     .words = 6,
-    .lines = 1,
-    .height = 3,
+    .rows_at_once = 1,
+    .merges_rows = 0,
 };
 
 static const snn_scale_op layer3_synapse1 = {
@@ -347,12 +347,12 @@ static const snn_select_op layer5_synapse0 = {
     .columns = layer5_synapse0_columns,
 };
 
-static const snn_scatter_op layer6_synapse0 = {
+static const snn_lanes_op layer6_synapse0 = {
     .weights = layer6_synapse0_weights,
     .window = {3, 2, 1, 1, 1, 1, 0, 0},
     .words = 4,
-    .lines = 1,
-    .height = 1,
+    .rows_at_once = 3,
+    .merges_rows = 1,
 };
 
 static const snn_if_op layer6_neuron = {
@@ -363,12 +363,12 @@ static const snn_if_op layer6_neuron = {
     .takes_back = false,
 };
 
-static const snn_scatter_op layer7_synapse0 = {
+static const snn_lanes_op layer7_synapse0 = {
     .weights = layer7_synapse0_weights,
     .window = {1, 1, 1, 1, 1, 1, 0, 0},
     .words = 4,
-    .lines = 1,
-    .height = 1,
+    .rows_at_once = 1,
+    .merges_rows = 0,
 };
 
 /* --- Layers ------------------------------------------------------------------------------------ */
@@ -391,8 +391,8 @@ static const snn_synapse layer2_synapses[] = {
 static const snn_synapse layer3_synapses[] = {
     {.add = snn_lanes, .op = &layer3_synapse2, .source = &input_values, .channels = 9, .width = 3,
      .prepare = snn_list_counts, .prepared = 432, .prepared_bytes = 204},
-    {.add = snn_scattered, .op = &layer3_synapse0, .source = &layer2_output, .channels = 9, .width = 3,
-     .prepare = snn_scatter, .prepared = 636, .prepared_bytes = 72},
+    {.add = snn_lanes, .op = &layer3_synapse0, .source = &layer2_output, .channels = 9, .width = 3,
+     .prepare = snn_list_counts, .prepared = 636, .prepared_bytes = 120},
     {.add = snn_scale, .op = &layer3_synapse1, .source = &layer1_output, .channels = 9, .width = 3,
      .prepare = NULL, .prepared = 0, .prepared_bytes = 0},
 };
@@ -408,13 +408,13 @@ static const snn_synapse layer5_synapses[] = {
 };
 
 static const snn_synapse layer6_synapses[] = {
-    {.add = snn_scattered, .op = &layer6_synapse0, .source = &layer5_output, .channels = 8, .width = 1,
-     .prepare = snn_scatter, .prepared = 64, .prepared_bytes = 16},
+    {.add = snn_lanes, .op = &layer6_synapse0, .source = &layer5_output, .channels = 8, .width = 1,
+     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 156},
 };
 
 static const snn_synapse layer7_synapses[] = {
-    {.add = snn_scattered, .op = &layer7_synapse0, .source = &layer6_output, .channels = 5, .width = 1,
-     .prepare = snn_scatter, .prepared = 40, .prepared_bytes = 16},
+    {.add = snn_lanes, .op = &layer7_synapse0, .source = &layer6_output, .channels = 5, .width = 1,
+     .prepare = snn_list_counts, .prepared = 0, .prepared_bytes = 40},
 };
 
 static const snn_layer layers[] = {
@@ -545,7 +545,7 @@ static const snn_layer layers[] = {
         .initial = {layer6_v_init, SNN_I16},
         .membrane = &layer6_membrane,
         .balance = NULL,
-        .scratch = 0,
+        .scratch = 156,
         .number = 6,
         .has_membrane = true,
         .has_balance = false,
@@ -564,7 +564,7 @@ static const snn_layer layers[] = {
         .initial = {NULL, SNN_I8},
         .membrane = &layer7_output,
         .balance = NULL,
-        .scratch = 0,
+        .scratch = 40,
         .number = 7,
         .has_membrane = true,
         .has_balance = false,
