@@ -1,242 +1,14 @@
-/* Convolutions by events, two 16-bit sums in a word.
- *
- * The events of a row of the source, those of its values that are not 0, are listed once, and all
- * windows that see the row share them: what a window sees of a row is a contiguous part of its list.
- * The lists of the rows that a window spans lie in a ring.
- *
- *     row iy of the source      x=0     x=1   x=2        x=3
- *     events                 [ c2 c5 | c1 |       | c0 c3 c5 ]
- *     first                   0       2    3       3          6
- *
- * Where there are few channels, and so more windows than events, the rows that the windows of a line
- * span are merged into one list, made anew for each line: then a window's part of it is the only one.
- */
-#include "snn_bits.h"
+/* Convolutions by events, two 16-bit sums in a word. */
+#include "snn_events.h"
 #include "snn_pairs.h"
-#include "snn_row.h"
 #include "snn_window.h"
-
-/* An event: which weights it meets, counted in words from those of column 0, and how many spikes. */
-typedef struct {
-    uint16_t word;
-    int16_t count;
-} event;
-
-/* A row's list within the ring: first[x] is the index of the first event in column x or beyond. */
-typedef struct {
-    uint16_t *first; /* [width + 1] */
-    event *events;
-} event_row;
-
-static size_t first_bytes(const snn_values *source)
-{
-    const size_t bytes = ((size_t)source->width + 1) * sizeof(uint16_t);
-    return (bytes + sizeof(event) - 1) / sizeof(event) * sizeof(event);
-}
-
-static event_row row_of(const snn_synapse *synapse, const unsigned char *events, uint16_t iy)
-{
-    const snn_lanes_op *op = synapse->op;
-    const snn_values *source = synapse->source;
-    const size_t most = (size_t)source->width * source->channels + 1;
-    const size_t slot = iy % op->window.kernel_height;
-    unsigned char *at =
-        (unsigned char *)events + slot * (first_bytes(source) + most * sizeof(event));
-    const event_row row = {(uint16_t *)(void *)at, (event *)(void *)(at + first_bytes(source))};
-    return row;
-}
-
-static event *list_event(event *to, uint16_t word, int32_t count)
-{
-    to->word = word;
-    to->count = (int16_t)count;
-    return to + (count != 0); /* else it is overwritten */
-}
-
-static event *list_bits(event *to, const uint8_t *row, uint16_t channels, uint16_t word,
-                        uint16_t words)
-{
-    for (uint16_t c = 0; c < channels; c = (uint16_t)(c + 8)) {
-        for (unsigned bits = *row; bits != 0; bits &= bits - 1) {
-            to = list_event(to, (uint16_t)(word + snn_lowest_bit(bits) * words), 1);
-        }
-        word = (uint16_t)(word + 8 * words);
-        ++row;
-    }
-    return to;
-}
-
-static inline event *list_bytes(event *to, const uint8_t *row, uint16_t channels, uint16_t word,
-                                uint16_t words)
-{
-    for (; channels > 0; --channels) {
-        to = list_event(to, word, *row++);
-        word = (uint16_t)(word + words);
-    }
-    return to;
-}
-
-/* Appends the events of one position, and returns where the next goes. There is room for one more
- * than channels. */
-static event *list_position(event *to, const unsigned char *row, const snn_values *source,
-                            uint16_t word, uint16_t words)
-{
-    const uint16_t channels = source->channels;
-    switch (source->type) {
-    case SNN_BITS: return list_bits(to, row, channels, word, words);
-    case SNN_U8: return list_bytes(to, row, channels, word, words);
-    case SNN_I8:
-        for (uint16_t c = 0; c < channels; ++c) {
-            to = list_event(to, word, ((const int8_t *)row)[c]);
-            word = (uint16_t)(word + words);
-        }
-        return to;
-    default:
-        for (uint16_t c = 0; c < channels; ++c) {
-            to = list_event(to, word, snn_get(row, source->type, c));
-            word = (uint16_t)(word + words);
-        }
-        return to;
-    }
-}
-
-/* The events of a column of `height` bytes, whose addresses and words are as far apart as given. */
-static event *list_column(event *to, const uint8_t *byte, int32_t height, size_t line_bytes,
-                          uint16_t word, uint16_t row_step)
-{
-    uint32_t at = word;
-    for (; height > 0; --height) {
-        if (*byte != 0) {
-            to->word = (uint16_t)at;
-            to->count = *byte;
-            ++to;
-        }
-        at += row_step;
-        byte += line_bytes;
-    }
-    return to;
-}
-
-/* Whether the bytes of four columns, which begin at words, are all 0. */
-static bool are_zero(const uint8_t *byte, int32_t height, size_t line_bytes)
-{
-    uint32_t any = 0;
-    for (; height > 0; --height) {
-        any |= *(const uint32_t *)(const void *)byte;
-        byte += line_bytes;
-    }
-    return any == 0;
-}
-
-/* What a list of merged rows is made of: `height` rows of the source that a line sees. */
-typedef struct {
-    const unsigned char *row; /* of column 0 in the first of them */
-    int32_t height;
-    uint16_t word;            /* of an event there */
-    uint16_t below;           /* from a row to the next, in words */
-    size_t line_bytes;
-} strip;
-
-static void list_bytes_by_columns(const event_row *list, const strip *from, uint16_t width,
-                                  uint16_t step)
-{
-    const bool by_words = ((uintptr_t)from->row | from->line_bytes) % 4 == 0;
-    const uint8_t *byte = from->row;
-    uint16_t word = from->word, x = 0;
-    event *to = list->events;
-
-    while (x < width) {
-        const uint16_t at = (uint16_t)(to - list->events);
-        if (by_words && x % 4 == 0 && are_zero(byte, from->height, from->line_bytes)) {
-            list->first[x] = at, list->first[x + 1] = at;
-            list->first[x + 2] = at, list->first[x + 3] = at;
-            x = (uint16_t)(x + 4);
-            byte += 4;
-            word = (uint16_t)(word + 4 * step);
-            continue;
-        }
-        list->first[x++] = at;
-        to = list_column(to, byte++, from->height, from->line_bytes, word, from->below);
-        word = (uint16_t)(word + step);
-    }
-    list->first[width] = (uint16_t)(to - list->events);
-}
-
-/* The rows that line y sees, column by column, in the first slot of the ring. */
-static void list_columns(const snn_synapse *synapse, unsigned char *events,
-                         const unsigned char *plane, uint16_t y)
-{
-    const snn_lanes_op *op = synapse->op;
-    const snn_window *window = &op->window;
-    const snn_values *source = synapse->source;
-    const event_row list = row_of(synapse, events, 0);
-    const uint16_t step = (uint16_t)(source->channels * op->words);
-    const uint16_t below = (uint16_t)(window->kernel_width * step);
-    const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
-    const int32_t begin = top < 0 ? 0 : top, bottom = top + window->kernel_height;
-    const int32_t end = bottom < source->height ? bottom : source->height;
-    const size_t line_bytes = snn_row_offset(source, 1, 0);
-    const strip from = {plane + (size_t)begin * line_bytes, end - begin,
-                        (uint16_t)((begin - top) * below), below, line_bytes};
-    event *to = list.events;
-
-    if (source->type == SNN_U8 && source->channels == 1) {
-        list_bytes_by_columns(&list, &from, source->width, step);
-        return;
-    }
-    for (uint16_t x = 0; x < source->width; ++x) {
-        const unsigned char *row = from.row + x * source->row_bytes;
-        uint16_t word = (uint16_t)(from.word + x * step);
-        list.first[x] = (uint16_t)(to - list.events);
-        for (int32_t k = 0; k < from.height; ++k) {
-            to = list_position(to, row, source, word, op->words);
-            row += line_bytes;
-            word = (uint16_t)(word + below);
-        }
-    }
-    list.first[source->width] = (uint16_t)(to - list.events);
-}
-
-static void list_rows(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
-                      uint16_t y)
-{
-    const snn_lanes_op *op = synapse->op;
-    const snn_window *window = &op->window;
-    const snn_values *source = synapse->source;
-    const uint16_t step = (uint16_t)(source->channels * op->words);
-    const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
-    const int32_t end = top + window->kernel_height;
-    const int32_t known = y == 0 ? 0 : end - window->stride_y; /* these rows were listed before */
-
-    for (int32_t iy = known > top ? known : top; iy < end && iy < source->height; ++iy) {
-        if (iy < 0) {
-            continue;
-        }
-        const event_row list = row_of(synapse, events, (uint16_t)iy);
-        const unsigned char *row = plane + snn_row_offset(source, (uint16_t)iy, 0);
-        event *to = list.events;
-        for (uint16_t x = 0; x < source->width; ++x) {
-            list.first[x] = (uint16_t)(to - list.events);
-            to = list_position(to, row, source, (uint16_t)(x * step), op->words);
-            row += source->row_bytes;
-        }
-        list.first[source->width] = (uint16_t)(to - list.events);
-    }
-}
-
-void snn_list_counts(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
-                     uint16_t y)
-{
-    const snn_lanes_op *op = synapse->op;
-    (op->merges_rows ? list_columns : list_rows)(synapse, events, plane, y);
-}
 
 #define MOST_ROWS 8 /* of a window at once */
 
 /* The events that a window sees of a row, and the number of the word that one in column 0, channel 0
  * would begin at. */
 typedef struct {
-    const event *begin, *end;
+    const snn_event *begin, *end;
     int32_t base;
 } slice;
 
@@ -252,14 +24,14 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
     const int32_t step = (int32_t)source->channels * op->words;
-    event_row rows[MOST_ROWS];
+    snn_event_row rows[MOST_ROWS];
     uint16_t count = 0, tops[MOST_ROWS];
     int32_t left = -(int32_t)window->pad_left;
 
     for (uint16_t ky = first; ky < end; ++ky) {
         const int32_t iy = snn_tap_y(window, source, y, ky);
         if (iy != SNN_PADDING) {
-            rows[count] = row_of(synapse, events, (uint16_t)iy);
+            rows[count] = snn_row_of(synapse, events, (uint16_t)iy);
             tops[count] = ky;
             ++count;
         }
@@ -292,7 +64,7 @@ static void add_merged(int32_t *line, const snn_synapse *synapse, const unsigned
                        adder *add)
 {
     const snn_lanes_op *op = synapse->op;
-    const event_row list = row_of(synapse, events, 0);
+    const snn_event_row list = snn_row_of(synapse, events, 0);
     const int32_t width = synapse->source->width, kernel_width = op->window.kernel_width;
     const int32_t stride = op->window.stride_x;
     const int32_t step = (int32_t)synapse->source->channels * op->words;
@@ -348,7 +120,7 @@ static void sum_8(uint32_t *sums, const int32_t *weights, const slice *slices, u
 {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
             const int32_t *w = weights + (slices[k].base + e->word);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
@@ -369,7 +141,7 @@ static void sum_4(uint32_t *sums, const int32_t *weights, const slice *slices, u
 {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
             const int32_t *w = weights + (slices[k].base + e->word);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
@@ -385,7 +157,7 @@ static void sum_2(uint32_t *sums, const int32_t *weights, const slice *slices, u
 {
     uint32_t a0 = 0, a1 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
             const int32_t *w = weights + (slices[k].base + e->word);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
@@ -400,7 +172,7 @@ static void add_wide_4(int32_t *current, const int32_t *weights, const slice *sl
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
             const int32_t *w = weights + (slices[k].base + e->word);
             const int32_t count = e->count;
             a0 = snn_add_low(a0, w[0], count);
@@ -423,7 +195,7 @@ static void add_wide_2(int32_t *current, uint16_t outputs, const int32_t *weight
 {
     int32_t sums[4] = {0, 0, 0, 0};
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const event *e = slices[k].begin; e < slices[k].end; ++e) {
+        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
             const int32_t *w = weights + (slices[k].base + e->word);
             sums[0] = snn_add_low(sums[0], w[0], e->count);
             sums[1] = snn_add_high(sums[1], w[0], e->count);

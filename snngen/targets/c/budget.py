@@ -21,7 +21,7 @@ BASE_CODE_BYTES = 3900
 CODE_BYTES = {
     "snn_conv": 304,
     "snn_depthwise": 212,
-    "snn_lanes": 2400,
+    "snn_lanes": 2450,  # and snn_events
     "snn_scatter": 1250,
     "snn_linear": 88,
     "snn_scale": 80,
@@ -33,6 +33,7 @@ CODE_BYTES = {
     "snn_level": 544,
     "snn_accumulate": 42,
 }
+
 OBJECTS = {"snn_wide": "snn_lanes", "snn_scattered": "snn_scatter"}  # else named as the function
 STRUCT_BYTES = {
     "snn_conv_op": 28,
