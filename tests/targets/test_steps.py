@@ -74,6 +74,14 @@ def test_thresholds_at_the_ends_of_32_bits() -> None:
         assert differences(steps(thresholds, highest), thresholds, highest) == 0, row
 
 
+def test_thresholds_that_coincide_with_the_first() -> None:
+    thresholds = np.array([[5, 5, 5], [1, 4, 5]])  # the others have no exact product
+    highest = np.array([20, 20])
+    with np.errstate(all="raise"):
+        found = steps(thresholds, highest)
+    assert differences(found, thresholds, highest) == 0
+
+
 def test_many_levels_of_many_channels() -> None:
     step = np.random.default_rng(1).uniform(10, 5000, (512, 1))
     thresholds = np.ceil(step * (np.arange(255) + 0.5)).astype(np.int64)

@@ -109,7 +109,7 @@ def _lower_bound(first: Ints, reached: Ints, counts: NDArray[np.bool_]) -> Steps
     shift = 31 - levels.bit_length()
     k = np.arange(1, levels + 1)
     ahead = np.maximum(reached - 1, 1)
-    top = np.where(counts, reached, 1).max(1)
+    top = np.where(counts, np.maximum(reached, 1), 1).max(1)
     highest_at = np.where(counts, ((k << shift) - 1) // ahead, WORD)
     beyond = ((counts.sum(1) + 1) << shift) - 1  # the product of the last threshold and all further
     multiplier = np.minimum(highest_at.min(1), np.minimum(beyond, WORD - 1) // top)
