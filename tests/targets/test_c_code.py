@@ -8,12 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from snngen.convert import Options
+from snngen.fixed import FixedNet
+from snngen.pipeline import build
 from snngen.targets import TARGETS
 from snngen.targets.c.emit import emit
+from tests import graphs
 from tests.networks import level_showcase, random_images, spiking_showcase
 from tests.targets.compiling import STRICT, c_sources, compiled
 
-NETWORKS = [spiking_showcase, level_showcase]
+
+def many_levels() -> FixedNet:
+    """Some of whose layers find their levels by products of 64 bits."""
+    g = graphs.lenet()
+    return build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=63))
+
+
+NETWORKS = [spiking_showcase, level_showcase, many_levels]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
 

@@ -28,7 +28,7 @@ class ArrayView:
 
     @property
     def bytes(self) -> int:
-        return self.element.bytes * self.values.size
+        return self.element.bytes * self.length
 
     @property
     def length(self) -> int:

@@ -36,8 +36,8 @@ BITS = Element("SNN_BITS", "uint8_t", 0, 1, 1)
 U8 = Element("SNN_U8", "uint8_t", 0, 255, 8)
 I8 = Element("SNN_I8", "int8_t", -128, 127, 8)
 I16 = Element("SNN_I16", "int16_t", -(2**15), 2**15 - 1, 16)
-STEPS = Element("", "snn_steps", -(2**31), 2**32 - 1, 32)  # a struct of four such numbers
-WIDE_STEPS = Element("", "snn_wide_steps", -(2**63), 2**63 - 1, 64)  # {offset, multiplier}, padded
+STEPS = Element("", "snn_steps", -(2**31), 2**32 - 1, 128)  # {first, last, multiplier, offset}
+WIDE_STEPS = Element("", "snn_wide_steps", -(2**63), 2**63 - 1, 128)  # {offset, multiplier, first}
 I32 = Element("SNN_I32", "int32_t", -(2**31), 2**31 - 1, 32)
 
 VALUES = (BITS, U8, I8, I16, I32)
