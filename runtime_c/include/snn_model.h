@@ -152,8 +152,8 @@ typedef struct snn_if_op {
 } snn_if_op;
 
 /* The level of a channel, where the current is `first` or more, is 1 + ((u * multiplier + offset) >>
- * shift), u = min(current, last) - first, or more, by `comparisons` at most: then it is counted on, to
- * the last threshold that is reached. */
+ * shift), u = min(current, last), modulo 2**32, or more, by `comparisons` at most: then it is counted
+ * on, to the last threshold that is reached. */
 typedef struct snn_steps {
     int32_t first, last;
     uint32_t multiplier, offset;

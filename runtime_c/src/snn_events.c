@@ -23,12 +23,16 @@ static snn_event *list_bits(snn_event *to, const uint8_t *row, uint16_t channels
     return to;
 }
 
-static inline snn_event *list_bytes(snn_event *to, const uint8_t *row, uint16_t channels,
-                                    uint16_t word, uint16_t words)
+static inline snn_event *list_bytes(snn_event *to, const uint8_t *row, size_t channels,
+                                    uint32_t word, uint32_t words)
 {
-    for (; channels > 0; --channels) {
-        to = list_event(to, word, *row++);
-        word = (uint16_t)(word + words);
+    for (const uint8_t *end = row + channels; row < end; ++row) {
+        if (*row != 0) {
+            to->word = (uint16_t)word;
+            to->count = *row;
+            ++to;
+        }
+        word += words;
     }
     return to;
 }
@@ -54,6 +58,27 @@ static snn_event *list_position(snn_event *to, const unsigned char *row, const s
             word = (uint16_t)(word + words);
         }
         return to;
+    }
+}
+
+/* Padding on the left sees no event; returns where the source's columns begin. */
+static uint16_t *begin_columns(const snn_synapse *synapse, const snn_event_row *list)
+{
+    const snn_lanes_op *op = synapse->op;
+    const uint16_t pad = op->window.pad_left;
+    for (uint16_t i = 0; i < pad; ++i) {
+        list->first[i] = 0;
+    }
+    return list->first + pad;
+}
+
+/* Nor does what is right of the source, from `first` on; the last event lies before `to`. */
+static void end_columns(const snn_synapse *synapse, const snn_event_row *list, uint16_t *first,
+                        const snn_event *to)
+{
+    const uint16_t *const end = list->first + snn_columns(synapse) + 1;
+    while (first < end) {
+        *first++ = (uint16_t)(to - list->events);
     }
 }
 
@@ -94,8 +119,9 @@ typedef struct {
     size_t line_bytes;
 } strip;
 
-static void list_bytes_by_columns(const snn_event_row *list, const strip *from, uint16_t width,
-                                  uint16_t step)
+/* Lists `width` columns, and returns where the next event would go. */
+static snn_event *list_bytes_by_columns(const snn_event_row *list, uint16_t *first,
+                                        const strip *from, uint16_t width, uint16_t step)
 {
     const bool by_words = ((uintptr_t)from->row | from->line_bytes) % 4 == 0;
     const uint8_t *byte = from->row;
@@ -105,18 +131,17 @@ static void list_bytes_by_columns(const snn_event_row *list, const strip *from, 
     while (x < width) {
         const uint16_t at = (uint16_t)(to - list->events);
         if (by_words && x % 4 == 0 && are_zero(byte, from->height, from->line_bytes)) {
-            list->first[x] = at, list->first[x + 1] = at;
-            list->first[x + 2] = at, list->first[x + 3] = at;
+            first[x] = at, first[x + 1] = at, first[x + 2] = at, first[x + 3] = at;
             x = (uint16_t)(x + 4);
             byte += 4;
             word = (uint16_t)(word + 4 * step);
             continue;
         }
-        list->first[x++] = at;
+        first[x++] = at;
         to = list_column(to, byte++, from->height, from->line_bytes, word, from->below);
         word = (uint16_t)(word + step);
     }
-    list->first[width] = (uint16_t)(to - list->events);
+    return to;
 }
 
 /* The rows that line y sees, column by column, in the first slot of the ring. */
@@ -127,7 +152,7 @@ static void list_columns(const snn_synapse *synapse, unsigned char *events,
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
     const snn_event_row list = snn_row_of(synapse, events, 0);
-    const uint16_t step = (uint16_t)(source->channels * op->words);
+    const uint16_t step = (uint16_t)(source->channels * op->words), width = source->width;
     const uint16_t below = (uint16_t)(window->kernel_width * step);
     const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
     const int32_t begin = top < 0 ? 0 : top, bottom = top + window->kernel_height;
@@ -135,23 +160,24 @@ static void list_columns(const snn_synapse *synapse, unsigned char *events,
     const size_t line_bytes = snn_row_offset(source, 1, 0);
     const strip from = {plane + (size_t)begin * line_bytes, end - begin,
                         (uint16_t)((begin - top) * below), below, line_bytes};
+    uint16_t *const first = begin_columns(synapse, &list);
     snn_event *to = list.events;
 
     if (source->type == SNN_U8 && source->channels == 1) {
-        list_bytes_by_columns(&list, &from, source->width, step);
-        return;
-    }
-    for (uint16_t x = 0; x < source->width; ++x) {
-        const unsigned char *row = from.row + x * source->row_bytes;
-        uint16_t word = (uint16_t)(from.word + x * step);
-        list.first[x] = (uint16_t)(to - list.events);
-        for (int32_t k = 0; k < from.height; ++k) {
-            to = list_position(to, row, source, word, op->words);
-            row += line_bytes;
-            word = (uint16_t)(word + below);
+        to = list_bytes_by_columns(&list, first, &from, width, step);
+    } else {
+        for (uint16_t x = 0; x < width; ++x) {
+            const unsigned char *row = from.row + x * source->row_bytes;
+            uint16_t word = (uint16_t)(from.word + x * step);
+            first[x] = (uint16_t)(to - list.events);
+            for (int32_t k = 0; k < from.height; ++k) {
+                to = list_position(to, row, source, word, op->words);
+                row += line_bytes;
+                word = (uint16_t)(word + below);
+            }
         }
     }
-    list.first[source->width] = (uint16_t)(to - list.events);
+    end_columns(synapse, &list, first + width, to);
 }
 
 static void list_rows(const snn_synapse *synapse, unsigned char *events, const unsigned char *plane,
@@ -160,7 +186,7 @@ static void list_rows(const snn_synapse *synapse, unsigned char *events, const u
     const snn_lanes_op *op = synapse->op;
     const snn_window *window = &op->window;
     const snn_values *source = synapse->source;
-    const uint16_t step = (uint16_t)(source->channels * op->words);
+    const uint16_t step = (uint16_t)(source->channels * op->words), width = source->width;
     const int32_t top = (int32_t)y * window->stride_y - window->pad_top;
     const int32_t end = top + window->kernel_height;
     const int32_t known = y == 0 ? 0 : end - window->stride_y; /* these rows were listed before */
@@ -171,13 +197,14 @@ static void list_rows(const snn_synapse *synapse, unsigned char *events, const u
         }
         const snn_event_row list = snn_row_of(synapse, events, (uint16_t)iy);
         const unsigned char *row = plane + snn_row_offset(source, (uint16_t)iy, 0);
+        uint16_t *const first = begin_columns(synapse, &list);
         snn_event *to = list.events;
-        for (uint16_t x = 0; x < source->width; ++x) {
-            list.first[x] = (uint16_t)(to - list.events);
+        for (uint16_t x = 0; x < width; ++x) {
+            first[x] = (uint16_t)(to - list.events);
             to = list_position(to, row, source, (uint16_t)(x * step), op->words);
             row += source->row_bytes;
         }
-        list.first[source->width] = (uint16_t)(to - list.events);
+        end_columns(synapse, &list, first + width, to);
     }
 }
 

@@ -4,9 +4,9 @@
  * windows that see the row share them: what a window sees of a row is a contiguous part of its list.
  * The lists of the rows that a window spans lie in a ring.
  *
- *     row iy of the source      x=0     x=1   x=2        x=3
- *     events                 [ c2 c5 | c1 |       | c0 c3 c5 ]
- *     first                   0       2    3       3          6
+ *     row iy of the source  padding    x=0     x=1   x=2        x=3       padding
+ *     events                        [ c2 c5 | c1 |       | c0 c3 c5 ]
+ *     first                    0       0       2    3       3          6    6
  *
  * Where there are few channels, and so more windows than events, the rows that the windows of a line
  * span are merged into one list, made anew for each line: then a window's part of it is the only one.
@@ -22,16 +22,27 @@ typedef struct {
     int16_t count;
 } snn_event;
 
-/* A row's list within the ring: first[x] is the index of the first event in column x or beyond. */
+/* A row's list within the ring: first[i] is the index of the first event in column i, counted from
+ * where the first window begins, or beyond. */
 typedef struct {
-    uint16_t *first; /* [width + 1] */
+    uint16_t *first; /* [snn_columns + 1] */
     snn_event *events;
 } snn_event_row;
 
-/* Of the array `first`, padded. */
-static inline size_t snn_first_bytes(const snn_values *source)
+/* From where the first window begins to the end of the last one, or of the source. */
+static inline size_t snn_columns(const snn_synapse *synapse)
 {
-    const size_t bytes = ((size_t)source->width + 1) * sizeof(uint16_t);
+    const snn_lanes_op *op = synapse->op;
+    const snn_window *window = &op->window;
+    const size_t source = (size_t)window->pad_left + synapse->source->width;
+    const size_t seen = (synapse->width - (size_t)1) * window->stride_x + window->kernel_width;
+    return source > seen ? source : seen;
+}
+
+/* Of the array `first`, padded. */
+static inline size_t snn_first_bytes(size_t columns)
+{
+    const size_t bytes = (columns + 1) * sizeof(uint16_t);
     return (bytes + sizeof(snn_event) - 1) / sizeof(snn_event) * sizeof(snn_event);
 }
 
@@ -42,7 +53,8 @@ static inline snn_event_row snn_row_of(const snn_synapse *synapse, const unsigne
     const snn_lanes_op *op = synapse->op;
     const snn_values *source = synapse->source;
     const size_t most = (size_t)source->width * source->channels + 1;
-    const size_t slot = iy % op->window.kernel_height, first_bytes = snn_first_bytes(source);
+    const size_t slot = iy % op->window.kernel_height;
+    const size_t first_bytes = snn_first_bytes(snn_columns(synapse));
     unsigned char *at =
         (unsigned char *)events + slot * (first_bytes + most * sizeof(snn_event));
     const snn_event_row row = {(uint16_t *)(void *)at, (snn_event *)(void *)(at + first_bytes)};

@@ -79,7 +79,7 @@ static void fill_line(int32_t *line, const snn_array *row, const snn_values *val
     const size_t channels = values->channels;
     size_t rest = channels * (values->width - (size_t)1);
     if (row->data == NULL) {
-        memset(line, 0, (channels + rest) * sizeof *line);
+        snn_clear(line, (channels + rest) * sizeof *line);
         return;
     }
     snn_get_array(line, row, channels);
@@ -93,7 +93,7 @@ static void load_state(const snn_layer *layer, const snn_call *call, const scrat
     if (call->begin == 0) {
         fill_line(lines->membrane, &layer->initial, layer->output);
         if (layer->has_balance) {
-            memset(lines->balance, 0, line_count(layer) * sizeof *lines->balance);
+            snn_clear(lines->balance, line_count(layer) * sizeof *lines->balance);
         }
     } else {
         snn_get_line(lines->membrane, state_line(call, layer->membrane, y), layer->membrane);

@@ -27,6 +27,7 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
     snn_event_row rows[MOST_ROWS];
     uint16_t count = 0, tops[MOST_ROWS];
     int32_t left = -(int32_t)window->pad_left;
+    size_t at = 0;
 
     for (uint16_t ky = first; ky < end; ++ky) {
         const int32_t iy = snn_tap_y(window, source, y, ky);
@@ -37,13 +38,10 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
         }
     }
     for (uint16_t x = 0; x < synapse->width; ++x) {
-        const int32_t right = left + window->kernel_width;
-        const int32_t begin_x = left < 0 ? 0 : left;
-        const int32_t end_x = right < source->width ? right : source->width;
         slice slices[MOST_ROWS];
         slice *found = slices;
-        for (uint16_t k = 0; k < count && begin_x < end_x; ++k) {
-            const uint16_t from = rows[k].first[begin_x], to = rows[k].first[end_x];
+        for (uint16_t k = 0; k < count; ++k) {
+            const uint16_t from = rows[k].first[at], to = rows[k].first[at + window->kernel_width];
             if (from < to) {
                 found->begin = rows[k].events + from;
                 found->end = rows[k].events + to;
@@ -56,6 +54,7 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
         }
         line += synapse->channels;
         left += window->stride_x;
+        at += window->stride_x;
     }
 }
 
@@ -65,24 +64,22 @@ static void add_merged(int32_t *line, const snn_synapse *synapse, const unsigned
 {
     const snn_lanes_op *op = synapse->op;
     const snn_event_row list = snn_row_of(synapse, events, 0);
-    const int32_t width = synapse->source->width, kernel_width = op->window.kernel_width;
-    const int32_t stride = op->window.stride_x;
-    const int32_t step = (int32_t)synapse->source->channels * op->words;
+    const uint16_t stride = op->window.stride_x, kernel_width = op->window.kernel_width;
     const size_t channels = synapse->channels;
-    int32_t left = -(int32_t)op->window.pad_left;
+    const int32_t step = (int32_t)synapse->source->channels * op->words, next = step * stride;
+    const uint16_t *first = list.first;
+    slice seen = {NULL, NULL, op->window.pad_left * step};
 
     for (uint16_t x = synapse->width; x > 0; --x) {
-        const int32_t right = left + kernel_width;
-        if (right > 0 && left < width) {
-            const slice seen = {list.events + list.first[left < 0 ? 0 : left],
-                                list.events + list.first[right < width ? right : width],
-                                -left * step};
-            if (seen.begin < seen.end) {
-                add(line, synapse, &seen, 1);
-            }
+        const uint16_t from = first[0], to = first[kernel_width];
+        if (from < to) {
+            seen.begin = list.events + from;
+            seen.end = list.events + to;
+            add(line, synapse, &seen, 1);
         }
+        seen.base -= next;
+        first += stride;
         line += channels;
-        left += stride;
     }
 }
 
@@ -225,6 +222,14 @@ static void add_wide(int32_t *current, const snn_synapse *synapse, const slice *
     }
 }
 
+/* The same for eight outputs, which first layers often have. */
+static void add_wide_8(int32_t *current, const snn_synapse *synapse, const slice *slices,
+                       uint16_t rows)
+{
+    const snn_lanes_op *op = synapse->op;
+    add_wide_4(current, op->weights, slices, rows);
+}
+
 static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice *slices,
                       uint16_t rows)
 {
@@ -242,7 +247,8 @@ static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice 
 
 void snn_wide(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)
 {
-    add_line(line, synapse, events, y, MOST_ROWS, add_wide);
+    add_line(line, synapse, events, y, MOST_ROWS,
+             synapse->channels == 8 ? add_wide_8 : add_wide);
 }
 
 void snn_lanes(int32_t *line, const snn_synapse *synapse, const unsigned char *events, uint16_t y)

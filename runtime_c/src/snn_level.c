@@ -2,111 +2,114 @@
 
 #include "snn_row.h"
 
+/* Neurons of a line, which are treated channel by channel, so that what describes a channel stays in
+ * registers. Levels take the place of sums, or go to `bytes`, which are 0. */
+typedef struct {
+    int32_t *sums;
+    uint8_t *bytes;
+    size_t channels, count; /* `count` neurons */
+} line;
+
 static inline int32_t level_of(const snn_steps *steps, uint8_t shift, int32_t sum)
 {
-    const int32_t first = steps->first, last = steps->last;
-    if (sum < first) {
+    if (sum < steps->first) {
         return 0;
     }
-    const uint32_t u = (uint32_t)(sum < last ? sum : last) - (uint32_t)first;
-    return (int32_t)(1 + ((u * steps->multiplier + steps->offset) >> shift));
+    const uint32_t clipped = (uint32_t)(sum < steps->last ? sum : steps->last);
+    return (int32_t)(1 + ((clipped * steps->multiplier + steps->offset) >> shift));
 }
 
-static void products(const snn_level_op *neuron, uint16_t channels, int32_t *current)
-{
-    const snn_steps *steps = neuron->steps;
-    const uint8_t shift = neuron->shift;
-    const int32_t lowest = neuron->lowest;
-    for (uint16_t c = channels; c > 0; --c) {
-        const int32_t sum = *current;
-        *current++ = lowest + level_of(steps++, shift, sum);
-    }
-}
-
-/* The same for levels that begin with 0, stored as bytes at once. */
-static void byte_products(const snn_level_op *neuron, uint16_t channels, const int32_t *current,
-                          uint8_t *row)
-{
-    const snn_steps *steps = neuron->steps;
-    const uint8_t shift = neuron->shift;
-    for (uint16_t c = channels; c > 0; --c) {
-        *row++ = (uint8_t)level_of(steps++, shift, *current++);
-    }
-}
-
-static inline uint32_t wide_level_of(const snn_wide_steps *steps, uint8_t shift, uint32_t levels,
-                                     int32_t sum)
+static inline int32_t wide_level_of(const snn_wide_steps *steps, uint8_t shift, uint32_t levels,
+                                    int32_t sum)
 {
     if (sum < steps->first) {
         return 0;
     }
     const uint64_t product = (uint64_t)((int64_t)sum * steps->multiplier + steps->offset);
     const uint32_t level = 1 + ((uint32_t)(product >> 32) >> shift);
-    return level < levels ? level : levels;
+    return (int32_t)(level < levels ? level : levels);
 }
 
-static void wide_products(const snn_level_op *neuron, uint16_t channels, int32_t *current)
+static void products(const snn_level_op *neuron, const line *at)
 {
-    const snn_wide_steps *steps = neuron->wide_steps;
+    const size_t channels = at->channels, count = at->count;
+    int32_t *const sums = at->sums;
     const uint8_t shift = neuron->shift;
-    const uint32_t levels = neuron->levels;
     const int32_t lowest = neuron->lowest;
-    for (uint16_t c = channels; c > 0; --c) {
-        const int32_t sum = *current;
-        *current++ = lowest + (int32_t)wide_level_of(steps++, shift, levels, sum);
+    for (size_t c = 0; c < channels; ++c) {
+        const snn_steps steps = neuron->steps[c];
+        for (size_t i = c; i < count; i += channels) {
+            sums[i] = lowest + level_of(&steps, shift, sums[i]);
+        }
     }
 }
 
-static void wide_byte_products(const snn_level_op *neuron, uint16_t channels,
-                               const int32_t *current, uint8_t *row)
+static void byte_products(const snn_level_op *neuron, const line *at)
 {
-    const snn_wide_steps *steps = neuron->wide_steps;
+    const size_t channels = at->channels, count = at->count;
+    const int32_t *const sums = at->sums;
+    uint8_t *const bytes = at->bytes;
+    const uint8_t shift = neuron->shift;
+    for (size_t c = 0; c < channels; ++c) {
+        const snn_steps steps = neuron->steps[c];
+        for (size_t i = c; i < count; i += channels) {
+            if (sums[i] >= steps.first) {
+                bytes[i] = (uint8_t)level_of(&steps, shift, sums[i]);
+            }
+        }
+    }
+}
+
+static void wide_products(const snn_level_op *neuron, const line *at)
+{
+    const size_t channels = at->channels, count = at->count;
+    int32_t *const sums = at->sums;
     const uint8_t shift = neuron->shift;
     const uint32_t levels = neuron->levels;
-    for (uint16_t c = channels; c > 0; --c) {
-        *row++ = (uint8_t)wide_level_of(steps++, shift, levels, *current++);
+    const int32_t lowest = neuron->lowest;
+    for (size_t c = 0; c < channels; ++c) {
+        const snn_wide_steps steps = neuron->wide_steps[c];
+        for (size_t i = c; i < count; i += channels) {
+            sums[i] = lowest + wide_level_of(&steps, shift, levels, sums[i]);
+        }
+    }
+}
+
+static void wide_byte_products(const snn_level_op *neuron, const line *at)
+{
+    const size_t channels = at->channels, count = at->count;
+    const int32_t *const sums = at->sums;
+    uint8_t *const bytes = at->bytes;
+    const uint8_t shift = neuron->shift;
+    const uint32_t levels = neuron->levels;
+    for (size_t c = 0; c < channels; ++c) {
+        const snn_wide_steps steps = neuron->wide_steps[c];
+        for (size_t i = c; i < count; i += channels) {
+            if (sums[i] >= steps.first) {
+                bytes[i] = (uint8_t)wide_level_of(&steps, shift, levels, sums[i]);
+            }
+        }
     }
 }
 
 /* The lower bound, and then further where the sum has reached more thresholds. */
-static void compared(const snn_level_op *neuron, uint16_t channels, int32_t *current)
+static void compared(const snn_level_op *neuron, const line *at)
 {
-    const snn_steps *steps = neuron->steps;
-    const int32_t *thresholds = neuron->thresholds;
+    const size_t channels = at->channels, count = at->count;
+    int32_t *const sums = at->sums;
     const int32_t levels = neuron->levels, lowest = neuron->lowest;
-    const uint16_t comparisons = neuron->comparisons;
     const uint8_t shift = neuron->shift;
-    for (uint16_t c = channels; c > 0; --c) {
-        const int32_t sum = *current;
-        int32_t level = level_of(steps++, shift, sum);
-        for (uint16_t k = comparisons; level < levels && sum >= thresholds[level] && k > 0; --k) {
-            ++level;
+    for (size_t c = 0; c < channels; ++c) {
+        const int32_t *thresholds = neuron->thresholds + c * neuron->levels;
+        const snn_steps steps = neuron->steps[c];
+        for (size_t i = c; i < count; i += channels) {
+            int32_t level = level_of(&steps, shift, sums[i]);
+            for (uint16_t k = neuron->comparisons;
+                 level < levels && sums[i] >= thresholds[level] && k > 0; --k) {
+                ++level;
+            }
+            sums[i] = lowest + level;
         }
-        thresholds += levels;
-        *current++ = lowest + level;
-    }
-}
-
-/* One row of levels that are stored as they come. */
-static void put_bytes(const snn_level_op *neuron, uint16_t channels, const int32_t *current,
-                      uint8_t *row)
-{
-    if (neuron->wide_steps != NULL) {
-        wide_byte_products(neuron, channels, current, row);
-    } else {
-        byte_products(neuron, channels, current, row);
-    }
-}
-
-/* One row of levels, in place of the current. */
-static void replace(const snn_level_op *neuron, uint16_t channels, int32_t *current)
-{
-    if (neuron->wide_steps != NULL) {
-        wide_products(neuron, channels, current);
-    } else if (neuron->comparisons > 0) {
-        compared(neuron, channels, current);
-    } else {
-        products(neuron, channels, current);
     }
 }
 
@@ -114,23 +117,21 @@ void snn_level(const void *op, const snn_values *output, unsigned char *rows, in
                int32_t *membrane, int32_t *balance)
 {
     const snn_level_op *neuron = op;
-    const uint16_t channels = output->channels;
-    const bool bytes =
-        output->type == SNN_U8 && neuron->lowest == 0 && neuron->comparisons == 0;
+    const line at = {current, rows, output->channels,
+                     (size_t)output->channels * output->width};
     (void)balance;
     if (membrane != NULL) {
-        memcpy(membrane, current, (size_t)channels * output->width * sizeof *membrane);
+        memcpy(membrane, current, at.count * sizeof *membrane);
     }
-    for (uint16_t x = 0; x < output->width; ++x) {
-        if (bytes) {
-            put_bytes(neuron, channels, current, rows);
-            rows += output->row_bytes;
-        } else {
-            replace(neuron, channels, current);
-        }
-        current += channels;
+    if (output->type == SNN_U8 && neuron->lowest == 0 && neuron->comparisons == 0) {
+        snn_clear(rows, at.count);
+        (neuron->wide_steps != NULL ? wide_byte_products : byte_products)(neuron, &at);
+        return;
     }
-    if (!bytes) {
-        snn_put_line(rows, output, current - (size_t)channels * output->width);
+    if (neuron->wide_steps != NULL) {
+        wide_products(neuron, &at);
+    } else {
+        (neuron->comparisons > 0 ? compared : products)(neuron, &at);
     }
+    snn_put_line(rows, output, current);
 }

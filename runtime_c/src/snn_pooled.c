@@ -1,32 +1,42 @@
 #include "snn_pooled.h"
 
-#include <string.h>
-
 #include "snn_bits.h"
 #include "snn_report.h"
 #include "snn_row.h"
 
-/* A line of bytes into one of bytes, `is_first` of its windows: sums. They provably fit a byte, so
- * that four fit a word, at which both lines begin. */
-static void add_words(const snn_pooled *pooled, uint32_t *to, const uint32_t *from, bool is_first)
+/* to[i] += from[i], and the next position's where `two`; of every window in a line. */
+static inline void add_columns(const snn_pooled *pooled, uint32_t *to, const uint32_t *from,
+                               bool two)
 {
     const size_t words = pooled->output->channels / 4u;
-    const uint16_t width = pooled->width;
+    const size_t others = (pooled->width - (size_t)1) * words;
     for (uint16_t x = pooled->output->width; x > 0; --x) {
         for (size_t i = words; i > 0; --i) {
-            const uint32_t *at = from++;
-            uint32_t sums = is_first ? 0 : *to;
-            for (uint16_t k = width; k > 0; --k) {
-                sums += *at;
-                at += words;
-            }
-            *to++ = sums;
+            *to++ += two ? from[0] + from[words] : from[0];
+            ++from;
         }
-        from += (width - (size_t)1) * words;
+        from += others;
     }
 }
 
-/* The same where channels do not fill words, or for maxima. */
+/* A line of bytes into one of bytes: sums. They provably fit a byte, so that four fit a word, at which
+ * both lines begin. */
+static void add_words(const snn_pooled *pooled, uint32_t *to, const uint32_t *from, bool is_first)
+{
+    const size_t words = pooled->output->channels / 4u;
+    uint16_t kx = 0;
+    if (is_first) {
+        snn_clear(to, pooled->output->width * words * sizeof *to);
+    }
+    for (; kx + 1 < pooled->width; kx = (uint16_t)(kx + 2)) {
+        add_columns(pooled, to, from + kx * words, true);
+    }
+    if (kx < pooled->width) {
+        add_columns(pooled, to, from + kx * words, false);
+    }
+}
+
+/* Bytes where channels do not fill words, or for maxima. */
 static void pool_bytes(const snn_pooled *pooled, uint8_t *to, const uint8_t *from, bool is_first)
 {
     const size_t channels = pooled->output->channels;
@@ -53,7 +63,7 @@ static void add_bits(const snn_pooled *pooled, uint8_t *to, const uint8_t *from,
 {
     const size_t channels = pooled->output->channels, bytes = (channels + 7) / 8;
     if (is_first) {
-        memset(to, 0, pooled->output->width * channels);
+        snn_clear(to, pooled->output->width * channels);
     }
     for (uint16_t x = pooled->output->width; x > 0; --x) {
         for (uint16_t k = pooled->width; k > 0; --k) {

@@ -3,6 +3,23 @@
 #include "snn_bits.h"
 #include "snn_row.h"
 
+void snn_clear(void *to, size_t bytes)
+{
+    unsigned char *byte = to;
+    if ((uintptr_t)to % sizeof(uint32_t) == 0) {
+        uint32_t *word = to;
+        for (; bytes >= 32; bytes -= 32) {
+            word[0] = 0, word[1] = 0, word[2] = 0, word[3] = 0;
+            word[4] = 0, word[5] = 0, word[6] = 0, word[7] = 0;
+            word += 8;
+        }
+        byte = (unsigned char *)word;
+    }
+    for (; bytes > 0; --bytes) {
+        *byte++ = 0;
+    }
+}
+
 void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count)
 {
     switch (type) { /* once, not for every element */
@@ -35,7 +52,7 @@ void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count)
 void snn_get_array(int32_t *to, const snn_array *array, size_t count)
 {
     if (array->data == NULL) {
-        memset(to, 0, count * sizeof *to);
+        snn_clear(to, count * sizeof *to);
     } else {
         snn_get_row(to, array->data, array->type, count);
     }

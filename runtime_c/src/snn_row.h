@@ -34,6 +34,9 @@ static inline unsigned char *snn_plane(unsigned char *arena, const snn_values *v
     return arena + values->offset + plane * values->plane_bytes;
 }
 
+/* For memset, which is a loop over bytes in small libraries. */
+void snn_clear(void *to, size_t bytes);
+
 /* Widens `count` elements to 32 bits. */
 void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count);
 

@@ -137,10 +137,10 @@ static void test_accumulation(void)
     CHECK_ROW(v, 6, -6);
 }
 
-/* Thresholds 3, 6, 9 as 1 + ((z - 3) * 86 >> 8), and one level at -4. */
+/* Thresholds 3, 6, 9 as 1 + ((z * 86 - 3 * 86) >> 8), and one level at -4. */
 static void test_levels_of_a_product(void)
 {
-    static const snn_steps steps[] = {{3, 9, 86, 0}, {-4, -4, 0, 0}};
+    static const snn_steps steps[] = {{3, 9, 86, 0u - 3 * 86}, {-4, -4, 0, 0}};
     const snn_level_op op = {.steps = steps,
                              .levels = 3, .shift = 8, .lowest = -1};
     const int32_t sums[] = {-1000000, 2, 3, 5, 6, 8, 9, 1000000};

@@ -87,7 +87,9 @@ def _listed(
     narrow = weight.min() >= LOWEST and weight.max() <= HIGHEST
     if not (fits and counts and (rows or narrow)):
         return None
-    first_bytes = -(-2 * (shape[2] + 1) // EVENT_BYTES) * EVENT_BYTES
+    seen = (target[2] - 1) * window.stride[1] + width
+    listed = max(window.pads[1] + shape[2], seen)
+    first_bytes = -(-2 * (listed + 1) // EVENT_BYTES) * EVENT_BYTES
     return Events(
         "snn_lanes" if rows else "snn_wide",
         "snn_list_counts",

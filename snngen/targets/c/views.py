@@ -38,7 +38,7 @@ from snngen.targets.c.schedule import (
     counts_maxima,
     takes_back,
 )
-from snngen.targets.c.steps import WIDE, steps
+from snngen.targets.c.steps import WIDE, WORD, steps
 from snngen.targets.c.storage import (
     I16,
     I32,
@@ -263,14 +263,14 @@ class _Views:
     def _level(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
         found = steps(neuron.thresholds, layer.current.hi)
         names = {"steps": "NULL", "wide_steps": "NULL", "thresholds": "NULL"}
-        if found.shift < WIDE:
-            each = np.stack([found.first, found.last, found.multiplier, found.offset], axis=1)
+        offset = found.offset - found.first * found.multiplier
+        if found.shift < WIDE:  # products modulo 2**32
+            each = np.stack([found.first, found.last, found.multiplier, offset % WORD], axis=1)
             order = "{first, last, multiplier, offset} of levels, [channel]"
             made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
             names["steps"] = made.name
         else:
-            start = found.offset - found.first * found.multiplier
-            each = np.stack([start, found.multiplier, found.first], axis=1)
+            each = np.stack([offset, found.multiplier, found.first], axis=1)
             order = "{offset, multiplier, first} of levels, [channel]"
             made = self._array(f"{prefix}_steps", each, layer.name, order, WIDE_STEPS, fields=3)
             names["wide_steps"] = made.name

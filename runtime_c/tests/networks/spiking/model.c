@@ -203,7 +203,7 @@ static const int8_t layer7_bias[5] = {
 static const snn_values input_values = { /* 'input' values */
     .channels = 2, .height = 6, .width = 6,
     .planes = 1, .type = SNN_U8,
-    .row_bytes = 2, .plane_bytes = 72, .offset = 1716,
+    .row_bytes = 2, .plane_bytes = 72, .offset = 1728,
 };
 
 static const snn_values layer0_output = { /* 'first' values */
@@ -375,7 +375,7 @@ static const snn_lanes_op layer7_synapse0 = {
 
 static const snn_synapse layer0_synapses[] = {
     {.add = snn_lanes, .op = &layer0_synapse0, .source = &input_values, .channels = 9, .width = 6,
-     .prepare = snn_list_counts, .prepared = 1512, .prepared_bytes = 204},
+     .prepare = snn_list_counts, .prepared = 1512, .prepared_bytes = 216},
 };
 
 static const snn_synapse layer1_synapses[] = {

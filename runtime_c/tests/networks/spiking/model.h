@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define MODEL_DIGEST "33d981f0f928c6822fac41e09cc88201618534bcefcbe918b727d5eb1554e215"
-#define MODEL_ARENA_BYTES 1788ul
+#define MODEL_ARENA_BYTES 1800ul
 #define MODEL_INPUT_BYTES 72ul /* CHW of 2x6x6 (CxHxW) */
 #define MODEL_OUTPUTS 5
 #define MODEL_TIMESTEPS 12
