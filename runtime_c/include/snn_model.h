@@ -226,6 +226,8 @@ typedef struct snn_layer {
 } snn_layer;
 
 snn_layer_fn snn_gather;          /* the sum of the synapses, then the neurons */
+snn_layer_fn snn_trains;          /* the same for an snn_if_op with max_spikes 1, that subtracts, all of
+                                     whose synapses have constant sources; all timesteps in a call */
 snn_layer_fn snn_max_pool_counts; /* max pooling of spike trains, by running counts */
 
 /* --- Networks ---------------------------------------------------------------------------------- */

@@ -199,10 +199,13 @@ static void list_rows(const snn_synapse *synapse, unsigned char *events, const u
         const unsigned char *row = plane + snn_row_offset(source, (uint16_t)iy, 0);
         uint16_t *const first = begin_columns(synapse, &list);
         snn_event *to = list.events;
+        uint16_t word = 0;
         for (uint16_t x = 0; x < width; ++x) {
             first[x] = (uint16_t)(to - list.events);
-            to = list_position(to, row, source, (uint16_t)(x * step), op->words);
+            to = source->type == SNN_U8 ? list_bytes(to, row, source->channels, word, op->words)
+                                        : list_position(to, row, source, word, op->words);
             row += source->row_bytes;
+            word = (uint16_t)(word + step);
         }
         end_columns(synapse, &list, first + width, to);
     }

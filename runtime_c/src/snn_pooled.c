@@ -66,12 +66,12 @@ static void add_bits(const snn_pooled *pooled, uint8_t *to, const uint8_t *from,
         snn_clear(to, pooled->output->width * channels);
     }
     for (uint16_t x = pooled->output->width; x > 0; --x) {
-        for (uint16_t k = pooled->width; k > 0; --k) {
-            for (size_t i = 0; i < bytes; ++i) {
-                for (unsigned bits = *from++; bits != 0; bits &= bits - 1) {
-                    ++to[8 * i + snn_lowest_bit(bits)];
-                }
+        const uint8_t *const end = from + pooled->width * bytes;
+        for (size_t at = 0; from < end; ++from) {
+            for (unsigned bits = *from; bits != 0; bits &= bits - 1) {
+                ++to[at + snn_lowest_bit(bits)];
             }
+            at = at + 8 < channels ? at + 8 : 0;
         }
         to += channels;
     }

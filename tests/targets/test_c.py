@@ -17,8 +17,8 @@ from snngen import golden
 from snngen.errors import ConversionError
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
-from snngen.neurons import Accumulate
-from snngen.ops import Linear
+from snngen.neurons import IF, Accumulate
+from snngen.ops import Conv, Linear, Op, SumPool, Window
 from snngen.spiking import INPUT
 from snngen.targets import TARGETS
 from snngen.targets.c.emit import emit
@@ -60,6 +60,42 @@ def test_c_equals_golden(net: FixedNet, schedule: str, optimise: str) -> None:
     ordered = final if net.output_layout == "CHW" else final.transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(run.membranes, ordered.reshape(2, -1))
     np.testing.assert_array_equal(run.classes, run.membranes.argmax(1))
+
+
+@pytest.mark.parametrize("pools", [False, True])
+def test_neurons_of_constant_current(pools: bool) -> None:
+    """Some fire at once or always, some never, one as late as it can be."""
+    rng = np.random.default_rng(3)
+    steps, same = 7, Window((3, 3), pads=(1, 1, 1, 1))
+    builder = Builder(fixed_input(rng, (2, 6, 6), "CHW", 0, 20), steps)
+    weight, bias = rng.integers(-9, 10, (9, 2, 3, 3)), rng.integers(-20, 20, 9)
+    weight[8], bias[8] = 0, 30  # reaches 7 * 30 in the last step only
+    threshold = np.array([1, 40, 40, 300, 300, 900, 2**30, 1500, 210])
+    initial = np.array([0, 400, -400, 150, 299, 900, -(2**30), -1, 0])
+    source: tuple[str, Op] = (INPUT, Conv(weight, same))
+    builder.add("first", [source], bias, IF(threshold, initial))
+    if pools:
+        builder.add("pool", [("first", SumPool(Window((2, 2), (2, 2)), 9))])
+    last = builder.layers[-1]
+    readout = Linear(rng.integers(-9, 9, (3, *last.shape)))
+    builder.add("readout", [(last.name, readout)], None, Accumulate())
+    net = builder.finish()
+    files = emit(net, schedule="fastest")
+    assert b"snn_trains" in files["model.c"]
+    images = random_images(net, 3)
+    expected = golden.trace(net, images)
+    fired = expected["first"].output.reshape(3, steps, 9, -1)
+    assert fired[:, :-1, 8].max() == 0 and fired[:, -1, 8].min() == 1
+    with Engine(net, files, flags=["-O1"]) as engine:
+        run = engine.run(images, trace=True)
+        assert engine.selftest() == 0
+    assert run.simulation.trace is not None
+    for layer in net.layers:
+        want, got = expected[layer.name], run.simulation.trace[layer.name]
+        np.testing.assert_array_equal(got.output, want.output, err_msg=layer.name)
+    np.testing.assert_array_equal(
+        run.simulation.trace["first"].membrane, expected["first"].membrane
+    )
 
 
 def test_the_registry_emits() -> None:

@@ -95,6 +95,14 @@ def counts_maxima(net: FixedNet, layer: FixedLayer) -> bool:
     return pools and net.timesteps > 1 and not net.is_constant(layer.name)
 
 
+def fires_trains(net: FixedNet, layer: FixedLayer, *, at_once: bool) -> bool:
+    """Whether all spikes of a neuron follow from one current, as snn_trains.c finds them."""
+    match layer.neuron:
+        case IF(reset="subtract", max_spikes=1, signed=False, v_min=None):
+            return at_once and constant_synapses(net, layer) == len(layer.synapses)
+    return False
+
+
 def _plan(net: FixedNet, split: int, events: Mapping[tuple[str, int], Events]) -> Plan:
     def at_once(layer: FixedLayer) -> bool:
         return numbers[layer.name] < split or net.is_constant(layer.name)
@@ -175,7 +183,8 @@ def _regions(
             born = first_stepped if stepped else tick
             regions.append(Region(layer.name, "values", values, born, last))
         elif layer.name in pooled:
-            line = Storage((layer.shape[0], 1, layer.shape[2]), 1, values.element)
+            planes = net.timesteps if fires_trains(net, layer, at_once=not stepped) else 1
+            line = Storage((layer.shape[0], 1, layer.shape[2]), planes, values.element)
             regions.append(Region(layer.name, "values", line, tick, tick))
         else:
             regions.append(Region(layer.name, "values", values, tick, until(layer.name, tick)))

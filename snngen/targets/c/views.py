@@ -36,6 +36,7 @@ from snngen.targets.c.schedule import (
     Plan,
     constant_synapses,
     counts_maxima,
+    fires_trains,
     takes_back,
 )
 from snngen.targets.c.steps import WIDE, WORD, steps
@@ -127,7 +128,7 @@ class _Views:
         return LayerView(
             number=number,
             comment=f"layer {number} '{harmless(layer.name)}': {'x'.join(map(str, layer.shape))}",
-            run="snn_max_pool_counts" if counts_maxima(net, layer) else "snn_gather",
+            run=self._run(layer),
             output=f"&{values[layer.name]}",
             pooled=self._pooled(layer, prefix, values),
             synapses_name=f"{prefix}_synapses",
@@ -146,6 +147,12 @@ class _Views:
             has_balance=c_bool(takes_back(layer)),
             is_constant=c_bool(net.is_constant(layer.name)),
         )
+
+    def _run(self, layer: FixedLayer) -> str:
+        if counts_maxima(self.net, layer):
+            return "snn_max_pool_counts"
+        at_once = layer.name not in self._stepped_names()
+        return "snn_trains" if fires_trains(self.net, layer, at_once=at_once) else "snn_gather"
 
     def _synapses(
         self,
