@@ -5,12 +5,24 @@
 
 #define MOST_ROWS 8 /* of a window at once */
 
-/* The events that a window sees of a row, and the number of the word that one in column 0, channel 0
- * would begin at. */
+/* The events that a window sees of a row, at least one. An event's weights are at `origin` plus its words. That is a
+ * number and no pointer, because no weight need be there: what the window sees begins further on. */
 typedef struct {
     const snn_event *begin, *end;
-    int32_t base;
+    uintptr_t origin;
 } slice;
+
+/* Where the weights of an event in column 0, channel 0 would be, for weights of `column` on. */
+static uintptr_t origin_of(const snn_lanes_op *op, int32_t column, int32_t step)
+{
+    return (uintptr_t)op->weights + (uintptr_t)((intptr_t)column * step) * sizeof *op->weights;
+}
+
+/* The weights of an event; `origin` may be of further outputs. */
+static inline const int32_t *weights_of(const snn_event *event, uintptr_t origin)
+{
+    return (const int32_t *)(origin + event->word * sizeof(int32_t));
+}
 
 /* Adds what all windows see of those of their rows that are in `slices`. */
 typedef void adder(int32_t *current, const snn_synapse *synapse, const slice *slices,
@@ -45,7 +57,8 @@ static void add_rows(int32_t *line, const snn_synapse *synapse, const unsigned c
             if (from < to) {
                 found->begin = rows[k].events + from;
                 found->end = rows[k].events + to;
-                found->base = ((int32_t)tops[k] * window->kernel_width - left) * step;
+                found->origin =
+                    origin_of(op, (int32_t)tops[k] * window->kernel_width - left, step);
                 ++found;
             }
         }
@@ -66,9 +79,9 @@ static void add_merged(int32_t *line, const snn_synapse *synapse, const unsigned
     const snn_event_row list = snn_row_of(synapse, events, 0);
     const uint16_t stride = op->window.stride_x, kernel_width = op->window.kernel_width;
     const size_t channels = synapse->channels;
-    const int32_t step = (int32_t)synapse->source->channels * op->words, next = step * stride;
+    const int32_t step = (int32_t)synapse->source->channels * op->words;
     const uint16_t *first = list.first;
-    slice seen = {NULL, NULL, op->window.pad_left * step};
+    slice seen = {NULL, NULL, origin_of(op, op->window.pad_left, step)};
 
     for (uint16_t x = synapse->width; x > 0; --x) {
         const uint16_t from = first[0], to = first[kernel_width];
@@ -77,7 +90,7 @@ static void add_merged(int32_t *line, const snn_synapse *synapse, const unsigned
             seen.end = list.events + to;
             add(line, synapse, &seen, 1);
         }
-        seen.base -= next;
+        seen.origin -= (uintptr_t)(step * stride) * sizeof *op->weights;
         first += stride;
         line += channels;
     }
@@ -113,12 +126,16 @@ static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *
     }
 }
 
-static void sum_8(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+/* What follows is for the outputs whose weights are `first` bytes into those of an event. */
+
+static void sum_8(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
 {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
-            const int32_t *w = weights + (slices[k].base + e->word);
+        const uintptr_t origin = slices[k].origin + first;
+        const snn_event *e = slices[k].begin, *const end = slices[k].end;
+        do {
+            const int32_t *const w = weights_of(e, origin);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
             a1 += count * (uint32_t)w[1];
@@ -128,49 +145,54 @@ static void sum_8(uint32_t *sums, const int32_t *weights, const slice *slices, u
             a5 += count * (uint32_t)w[5];
             a6 += count * (uint32_t)w[6];
             a7 += count * (uint32_t)w[7];
-        }
+        } while (++e < end);
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
     sums[4] = a4, sums[5] = a5, sums[6] = a6, sums[7] = a7;
 }
 
-static void sum_4(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+static void sum_4(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
 {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
-            const int32_t *w = weights + (slices[k].base + e->word);
+        const uintptr_t origin = slices[k].origin + first;
+        const snn_event *e = slices[k].begin, *const end = slices[k].end;
+        do {
+            const int32_t *const w = weights_of(e, origin);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
             a1 += count * (uint32_t)w[1];
             a2 += count * (uint32_t)w[2];
             a3 += count * (uint32_t)w[3];
-        }
+        } while (++e < end);
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
 }
 
-static void sum_2(uint32_t *sums, const int32_t *weights, const slice *slices, uint16_t rows)
+static void sum_2(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
 {
     uint32_t a0 = 0, a1 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
-            const int32_t *w = weights + (slices[k].base + e->word);
+        const uintptr_t origin = slices[k].origin + first;
+        const snn_event *e = slices[k].begin, *const end = slices[k].end;
+        do {
+            const int32_t *const w = weights_of(e, origin);
             const uint32_t count = (uint32_t)(int32_t)e->count;
             a0 += count * (uint32_t)w[0];
             a1 += count * (uint32_t)w[1];
-        }
+        } while (++e < end);
     }
     sums[0] = a0, sums[1] = a1;
 }
 
-static void add_wide_4(int32_t *current, const int32_t *weights, const slice *slices,
-                       uint16_t rows)
+static void add_wide_4(int32_t *current, size_t first, const slice *slices, uint16_t rows)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
-            const int32_t *w = weights + (slices[k].base + e->word);
+        const uintptr_t origin = slices[k].origin + first;
+        const snn_event *e = slices[k].begin, *const end = slices[k].end;
+        do {
+            const int32_t *const w = weights_of(e, origin);
             const int32_t count = e->count;
             a0 = snn_add_low(a0, w[0], count);
             a1 = snn_add_high(a1, w[0], count);
@@ -180,25 +202,27 @@ static void add_wide_4(int32_t *current, const int32_t *weights, const slice *sl
             a5 = snn_add_high(a5, w[2], count);
             a6 = snn_add_low(a6, w[3], count);
             a7 = snn_add_high(a7, w[3], count);
-        }
+        } while (++e < end);
     }
     current[0] += a0, current[1] += a1, current[2] += a2, current[3] += a3;
     current[4] += a4, current[5] += a5, current[6] += a6, current[7] += a7;
 }
 
 /* Up to four outputs, of two words. */
-static void add_wide_2(int32_t *current, uint16_t outputs, const int32_t *weights,
-                       const slice *slices, uint16_t rows)
+static void add_wide_2(int32_t *current, uint16_t outputs, size_t first, const slice *slices,
+                       uint16_t rows)
 {
     int32_t sums[4] = {0, 0, 0, 0};
     for (uint16_t k = 0; k < rows; ++k) {
-        for (const snn_event *e = slices[k].begin; e < slices[k].end; ++e) {
-            const int32_t *w = weights + (slices[k].base + e->word);
+        const uintptr_t origin = slices[k].origin + first;
+        const snn_event *e = slices[k].begin, *const end = slices[k].end;
+        do {
+            const int32_t *const w = weights_of(e, origin);
             sums[0] = snn_add_low(sums[0], w[0], e->count);
             sums[1] = snn_add_high(sums[1], w[0], e->count);
             sums[2] = snn_add_low(sums[2], w[1], e->count);
             sums[3] = snn_add_high(sums[3], w[1], e->count);
-        }
+        } while (++e < end);
     }
     for (uint16_t o = 0; o < outputs && o < 4; ++o) {
         current[o] += sums[o];
@@ -208,15 +232,14 @@ static void add_wide_2(int32_t *current, uint16_t outputs, const int32_t *weight
 static void add_wide(int32_t *current, const snn_synapse *synapse, const slice *slices,
                      uint16_t rows)
 {
-    const snn_lanes_op *op = synapse->op;
     for (uint16_t o = 0; o < synapse->channels;) {
-        const int32_t *weights = op->weights + o / 2;
+        const size_t first = (o / 2u) * sizeof(int32_t);
         const uint16_t left = (uint16_t)(synapse->channels - o);
         if (left >= 8) {
-            add_wide_4(current + o, weights, slices, rows);
+            add_wide_4(current + o, first, slices, rows);
             o = (uint16_t)(o + 8);
         } else {
-            add_wide_2(current + o, left, weights, slices, rows);
+            add_wide_2(current + o, left, first, slices, rows);
             o = (uint16_t)(o + 4);
         }
     }
@@ -226,8 +249,8 @@ static void add_wide(int32_t *current, const snn_synapse *synapse, const slice *
 static void add_wide_8(int32_t *current, const snn_synapse *synapse, const slice *slices,
                        uint16_t rows)
 {
-    const snn_lanes_op *op = synapse->op;
-    add_wide_4(current, op->weights, slices, rows);
+    (void)synapse;
+    add_wide_4(current, 0, slices, rows);
 }
 
 static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice *slices,
@@ -239,7 +262,7 @@ static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice 
         const uint16_t left = (uint16_t)(op->words - word);
         const uint16_t step = left >= 8 ? 8 : left >= 4 ? 4 : 2;
         const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
-        (step == 8 ? sum_8 : step == 4 ? sum_4 : sum_2)(sums, op->weights + word, slices, rows);
+        (step == 8 ? sum_8 : step == 4 ? sum_4 : sum_2)(sums, word * sizeof(int32_t), slices, rows);
         unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
         word = (uint16_t)(word + step);
     }
