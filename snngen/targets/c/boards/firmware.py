@@ -63,14 +63,19 @@ def build_firmware(
     folder: Path,
     *,
     flags: tuple[str, ...] = FLAGS,
+    main: bytes | None = None,
 ) -> Firmware:
-    """Compile emitted `files` with board_main.c for the board called `name`, in `folder`.
+    """Compile emitted `files` with board_main.c for the board called `name`, in `folder`; or any C
+    `files` with another `main`.
 
     ConversionError for an unknown board, or where the program does not fit its memory; ToolError
     where a tool is missing or does not accept the files.
     """
-    board, prefix = board_named(name), prefix_of(files)
-    main = render("board_main.c.j2", {"prefix": prefix, "PREFIX": prefix.upper()})
+    board, untold = board_named(name), set()
+    if main is None:
+        prefix = prefix_of(files)
+        main = render("board_main.c.j2", {"prefix": prefix, "PREFIX": prefix.upper()})
+        untold = {f"{prefix}_selftest.o"}
     own = {n: c for n, c in files.items() if n != EXAMPLE and not n.startswith(RUNTIME)}
     runtime = {n: c for n, c in files.items() if n.startswith(RUNTIME)}
     support = {f"{SUPPORT}/{path.name}": path.read_bytes() for path in _support_files()}
@@ -84,7 +89,7 @@ def build_firmware(
     options = ("-Wl,--gc-sections", f"-Wl,-Map={MAP}", "-o", PROGRAM)
     stack = f"-Wl,--defsym=BOARD_STACK_BYTES={board.stack_bytes}"
     _run(name, [*board.compiler, *inputs, *options, stack, *board.link], folder)
-    network = {_object(n) for n in files if n.endswith(".c")} - {f"{prefix}_selftest.o"}
+    network = {_object(n) for n in files if n.endswith(".c")} - untold
     placed = (folder / MAP).read_text().partition("Linker script and memory map")[2]
     return Firmware(name, board, folder, _footprint(placed, network), _symbols(placed))
 

@@ -1,0 +1,1 @@
+"""What emitted C is measured against on microcontrollers."""
