@@ -6,7 +6,7 @@ import ctypes
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,6 +133,13 @@ class Dense:
 
     def classes(self, images: Bytes) -> NDArray[np.int32]:
         """By the same C, compiled for this machine."""
+        return np.array([c for c, _ in self._run(images)], np.int32)
+
+    def sums(self, images: Bytes) -> NDArray[np.int32]:
+        """What it sums up for each class, (n, classes)."""
+        return np.array([sums for _, sums in self._run(images)], np.int32)
+
+    def _run(self, images: Bytes) -> Iterator[tuple[int, list[int]]]:
         given = ordered(self.net, images)
         with TemporaryDirectory(prefix="snngen-") as name:
             folder = Path(name)
@@ -140,8 +147,10 @@ class Dense:
             command = [*host_compiler(), "-O2", "-shared", "-fPIC", "-std=gnu99", "-o", "dense.so"]
             define = f"-DINPUT_BYTES={given[0].size}"
             subprocess.run([*command, define, SOURCE], cwd=folder, check=True)
-            run = ctypes.CDLL(str(folder / "dense.so")).contender_run
-            return np.array([run(image.ctypes.data_as(ctypes.c_void_p)) for image in given])
+            library = ctypes.CDLL(str(folder / "dense.so"))
+            sums = (ctypes.c_int32 * self.net.layers[-1].shape[0]).in_dll(library, "contender_sums")
+            for image in given:
+                yield library.contender_run(image.ctypes.data_as(ctypes.c_void_p)), list(sums)
 
 
 @dataclass(frozen=True)

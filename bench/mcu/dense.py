@@ -91,9 +91,10 @@ class _Writer:
         n, channels = self.numbers[layer.name], layer.shape[0]
         if isinstance(layer.neuron, Level):
             t = layer.neuron.thresholds.astype(np.float64) - 0.5  # they were rounded up
-            step = (t[:, -1] - t[:, 0]) / (t.shape[1] - 1)
-            first = t.mean(1) - step * (t.shape[1] - 1) / 2
-            bias = np.rint((step / 2 - first) / divisor)
+            fires = t[:, 0] <= layer.current.hi
+            step = np.where(fires, (t[:, -1] - t[:, 0]) / (t.shape[1] - 1), np.inf)
+            first = t.mean(1) - (t[:, -1] - t[:, 0]) / 2
+            bias = np.rint(np.where(fires, step / 2 - first, 0) / divisor)
             multiplier = np.rint(2**32 * divisor / step)
             if multiplier.max() >= 2**31:
                 raise ValueError(f"layer {layer.name}: steps must be more than {2 * divisor}")
@@ -120,7 +121,7 @@ typedef {value} value;
 {define}
 
 static value arena[{elements}] __attribute__((aligned(4)));
-static int32_t sums[{-(-outputs // GROUP) * GROUP}];
+int32_t contender_sums[{-(-outputs // GROUP) * GROUP}];
 
 static void read_image(const uint8_t *image)
 {{
@@ -141,7 +142,7 @@ int32_t contender_run(const uint8_t *image)
     contender_first(image);
     {" ".join(calls[first:])}
     for (int32_t o = 1; o < {outputs}; ++o) {{
-        best = sums[o] > sums[best] ? o : best;
+        best = contender_sums[o] > contender_sums[best] ? o : best;
     }}
     return best;
 }}
@@ -255,7 +256,7 @@ class _Fast(_Writer):
         rows = op.weight.transpose(0, 2, 3, 1).reshape(len(op.weight), 1, -1)
         weights = self._weights(f"weights{n}", rows)
         last = layer is self.net.layers[-1]
-        out = "NULL, sums" if last else f"arena + {self.offsets[layer.name]}, NULL"
+        out = "NULL, contender_sums" if last else f"arena + {self.offsets[layer.name]}, NULL"
         return (
             f"    connect(arena + {self.offsets[source]}, {rows.shape[2]}, {weights}, {out},\n"
             f"            {-(-len(rows) // GROUP) * GROUP}, {bias}, {multiplier});"
@@ -365,7 +366,7 @@ class _Naive(_Writer):
         at = f"arena + {self.offsets[source]}"
         channels, height, width = layer.shape
         if layer is self.net.layers[-1]:
-            out = "NULL, sums"
+            out = "NULL, contender_sums"
         else:
             out = f"arena + {self.offsets[layer.name]}"
         window = _tiles(layer)
