@@ -23,9 +23,11 @@ Ints = np.ndarray
 
 
 def network(*, pools: bool) -> FixedNet:
-    """Odd sizes, strides, a pool at once, shortcuts of both kinds, a depthwise layer, the average."""
+    """Odd sizes, strides, a pool at once, both kinds of shortcuts, a depthwise layer, a mean."""
     made = _graph(pools)
-    return build(graphs.ann(made), graphs.images(made, 8), Options("channel-max", "level", levels=255))
+    return build(
+        graphs.ann(made), graphs.images(made, 8), Options("channel-max", "level", levels=255)
+    )
 
 
 def _graph(pools: bool) -> Graph:

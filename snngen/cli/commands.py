@@ -41,6 +41,7 @@ from snngen.targets import TARGETS
 from snngen.targets.c.boards import BOARDS, board_named
 from snngen.targets.c.boards.cost import measure
 from snngen.targets.c.budget import Budget
+from snngen.targets.c.packages import PACKAGES
 from snngen.verify import verify as verify_target
 
 LOSS_IMAGES = 64  # of the calibration images that tell whether a network is worth emitting
@@ -70,6 +71,7 @@ Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
 Optimise = Annotated[
     str, typer.Option(help="speed, the size of weights in flash, or vectors of larger processors")
 ]
+Package = Annotated[str, typer.Option(help=f"for a build system: {', '.join(PACKAGES)}")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -149,6 +151,7 @@ def emit(
     prefix: Prefix = "model",
     schedule: Schedule = "smallest",
     optimise: Optimise = "speed",
+    package: Package = "plain",
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="costs per layer")] = False,
@@ -158,9 +161,12 @@ def emit(
     chosen = _target(target)
     _check_choice("--schedule", schedule, ("smallest", "fastest"))
     _check_choice("--optimise", optimise, ("speed", "size", "vectors"))
+    _check_choice("--package", package, tuple(PACKAGES))
     obtained = obtain(model, conversion)
     net = obtained.net
-    files = TARGETS[chosen].emit(net, prefix=prefix, schedule=schedule, optimise=optimise)
+    files = TARGETS[chosen].emit(
+        net, prefix=prefix, schedule=schedule, optimise=optimise, package=package
+    )
     budget = TARGETS[chosen].budget(net, schedule=schedule, optimise=optimise)
     _enforce(budget, limits)
     out = Path(f"{model.stem}_{chosen}") if out is None else out

@@ -22,6 +22,7 @@ from snngen.graph import Graph, shapes
 from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
 from snngen.targets.c.budget import Budget
+from snngen.targets.c.packages import PACKAGES, unarranged
 
 SUFFIX = ".snn"
 SYNTHETIC_SAMPLES = 32
@@ -176,7 +177,8 @@ def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:
     try:
         manifest = json.loads(read_file(folder / MANIFEST, MAX_EMITTED_BYTES))
         names, found = [str(name) for name in manifest["files"]], manifest["network"]["digest"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        package = next(p for p in PACKAGES if p == manifest["options"]["package"])
+    except (ValueError, TypeError, KeyError, StopIteration, RecursionError) as error:
         rule = "not the manifest of emitted files"
         raise FileError(
             Problem(str(folder / MANIFEST), rule, hint="emit the network again")
@@ -185,7 +187,8 @@ def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:
         rule = "the files were emitted from another network"
         raise FileError(Problem(str(folder), rule, hint="emit the network again"))
     files = {name: read_file(folder / name, MAX_EMITTED_BYTES) for name in names}
-    return {MANIFEST: read_file(folder / MANIFEST, MAX_EMITTED_BYTES), **files}
+    plain = unarranged(files, package)
+    return {MANIFEST: read_file(folder / MANIFEST, MAX_EMITTED_BYTES), **plain}
 
 
 def warn_of_loss(agreement: float, likeness: float, options: Options) -> None:

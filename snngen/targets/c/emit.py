@@ -19,7 +19,9 @@ from snngen.fixed_file import digest
 from snngen.resources import resource_dir
 from snngen.simulate import simulate
 from snngen.targets.c.budget import budget_of
+from snngen.targets.c.build import RUNTIME
 from snngen.targets.c.constants import harmless, wrapped
+from snngen.targets.c.packages import PACKAGES, PLAIN, arranged
 from snngen.targets.c.schedule import Optimise, Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
 from snngen.targets.c.views import model_view
@@ -38,14 +40,16 @@ def emit(
     prefix: str = "model",
     schedule: Preference = "smallest",
     optimise: Optimise = "speed",
+    package: str = PLAIN,
     selftest_images: NDArray[np.uint8] | None = None,
 ) -> Mapping[str, bytes]:
     """The files of a C99 project that runs `net`, by their relative paths.
 
     `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `optimise`:
-    "speed", the "size" of weights in flash, or for processors with "vectors". `selftest_images`
-    (n, C, H, W) are embedded with the hashes of their traces; without them, two synthetic images.
-    ConversionError where the prefix is no C identifier or the network exceeds the runtime's sizes.
+    "speed", the "size" of weights in flash, or for processors with "vectors". `package`: one of
+    PACKAGES. `selftest_images` (n, C, H, W) are embedded with the hashes of their traces; without
+    them, two synthetic images. ConversionError where the prefix is no C identifier or the network
+    exceeds the runtime's sizes.
     """
     check_prefix(prefix)
     chosen = plan(net, schedule, optimise)
@@ -79,9 +83,14 @@ def emit(
         "model": view,
         "known": _known_answers(net, selftest_images),
         "sources": [name for name in runtime if name.endswith(".c")],
+        "package": package,
     }
-    files = {name: render(template, facts) for name, template in _templates(prefix).items()}
-    files |= {f"runtime/{name}": content for name, content in runtime.items()}
+    made = {name: render(template, facts) for name, template in _templates(prefix).items()}
+    made |= {f"{RUNTIME}{name}": content for name, content in runtime.items()}
+    files = arranged(made, package)
+    facts["package_sources"] = [name for name in sorted(files) if name.endswith(".c")]
+    wrapping = {**PACKAGES[package], "README.txt": "README.txt.j2"}
+    files |= {name: render(template, facts) for name, template in wrapping.items()}
     files[MANIFEST] = _json(
         {
             "format": 1,
@@ -97,7 +106,12 @@ def emit(
                 "output_layout": net.output_layout,
                 "layers": [{"name": layer.name, "shape": layer.shape} for layer in net.layers],
             },
-            "options": {"prefix": prefix, "schedule": schedule, "optimise": optimise},
+            "options": {
+                "prefix": prefix,
+                "schedule": schedule,
+                "optimise": optimise,
+                "package": package,
+            },
             "budget": asdict(budget),
             "files": {name: sha256(files[name]).hexdigest() for name in sorted(files)},
         }
@@ -127,10 +141,6 @@ def _templates(prefix: str) -> dict[str, str]:
         f"{prefix}.h": "model.h.j2",
         f"{prefix}.c": "model.c.j2",
         f"{prefix}_selftest.c": "model_selftest.c.j2",
-        "example_main.c": "example_main.c.j2",
-        "Makefile": "Makefile.j2",
-        "CMakeLists.txt": "CMakeLists.txt.j2",
-        "README.txt": "README.txt.j2",
     }
 
 
