@@ -154,7 +154,9 @@ def emit(
     package: Package = "plain",
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="costs per layer")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="costs and kernels per layer")
+    ] = False,
 ) -> None:
     """Write the source files that run a network."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
@@ -174,7 +176,7 @@ def emit(
     say(summaries.network_line(net), f"wrote {len(files)} files to {out}")
     say(*summaries.budget_lines(budget))
     if verbose:
-        say("", *summaries.budget_table(budget))
+        say("", *summaries.budget_table(budget), "", *summaries.kernel_table(budget))
     if obtained.ann is not None and obtained.calibration is not None:
         found = evaluate_network(net, obtained.calibration[:LOSS_IMAGES], ann=obtained.ann)
         assert found.agreement is not None and found.likeness is not None

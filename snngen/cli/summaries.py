@@ -107,6 +107,12 @@ def budget_table(budget: Budget) -> list[str]:
     return table(headers, rows)
 
 
+def kernel_table(budget: Budget) -> list[str]:
+    """What evaluates the layers, and why that."""
+    rows = [(k.layer, k.source or "neurons", k.function, k.reason) for k in budget.kernels]
+    return table(("layer", "reads", "kernel", "because"), rows)
+
+
 def cost_lines(cost: Cost) -> list[str]:
     """What a board was seen to need, beside the budget."""
     counts, footprint, budget = cost.counts, cost.footprint, cost.budget

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from snngen.fixed import FixedNet
 from snngen.spiking import INPUT
 from snngen.targets.c.constants import ModelView
+from snngen.targets.c.kernels import Kernel, kernels
 from snngen.targets.c.schedule import Optimise, Plan, Preference, plan
 from snngen.targets.c.views import model_view
 
@@ -72,10 +73,12 @@ class LayerBudget:
 @dataclass(frozen=True)
 class Budget:
     """Totals: `const_bytes` (flash, exact), `arena_bytes` (RAM, exact), and three estimates for a
-    32-bit Thumb-2 core at -Os: descriptors, code of the operators used, and stack.
+    32-bit Thumb-2 core at -Os: descriptors, code of the operators used, and stack. `kernels`: what
+    evaluates the layers.
     """
 
     layers: tuple[LayerBudget, ...]
+    kernels: tuple[Kernel, ...]
     const_bytes: int
     arena_bytes: int
     descriptor_bytes_estimate: int
@@ -122,6 +125,7 @@ def budget_of(net: FixedNet, chosen: Plan, view: ModelView) -> Budget:
     )
     return Budget(
         layers,
+        kernels(net, chosen, view),
         sum(array.bytes for array in view.arrays),
         chosen.arena_bytes,
         _descriptor_bytes(view),

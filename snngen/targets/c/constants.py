@@ -79,8 +79,9 @@ class StructView:
 
 @dataclass(frozen=True)
 class SynapseView:
-    """An snn_synapse."""
+    """An snn_synapse; `place` is its own among the layer's synapses."""
 
+    place: int
     add: str
     op: str
     source: str

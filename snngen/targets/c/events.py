@@ -28,11 +28,13 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """`add` and `prepare` are the runtime's functions, `weights` the words in order, `parameters`
-    the numbers that follow the window in the struct; `prepared_bytes` are needed for a timestep.
+    """`add` and `prepare` are the runtime's functions, chosen for `reason`; `weights` the words in
+    order, `parameters` the numbers that follow the window in the struct; `prepared_bytes` are
+    needed for a timestep.
     """
 
     add: str
+    reason: str
     prepare: str
     struct: str
     order: str
@@ -44,15 +46,17 @@ class Events:
 
 def by_events(
     net: FixedNet, layer: FixedLayer, synapse: Synapse, *, scattering: bool
-) -> Events | None:
-    """How `layer` reads `synapse`, or None where it is no such operator, or numbers are too large.
+) -> Events | str:
+    """How `layer` reads `synapse`, or why not by events: "" where it is no such operator.
 
     Outputs gather what they see, in registers; where `scattering` is better, as with vectors, that
     is for a single plane of counts only, and spikes over time are scattered.
     """
     weight, window = _as_convolution(synapse)
-    if weight is None or window is None or window.dilation != (1, 1):
-        return None
+    if weight is None or window is None:
+        return "channels are not mixed, or in groups" if isinstance(synapse.op, Conv) else ""
+    if window.dilation != (1, 1):
+        return "taps lie apart"
     source = net.source_interval(synapse.source)
     shape = net.source_shape(synapse.source)
     scattered = scattering and net.timesteps > 1 and not net.is_constant(synapse.source)
@@ -74,7 +78,7 @@ def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
 
 def _listed(
     weight: Integers, window: Window, source: Interval, shape: Shape, target: Shape
-) -> Events | None:
+) -> Events | str:
     outputs, channels, height, width = weight.shape
     words = _words(outputs)
     rows = next((k for k in range(min(height, MOST_ROWS), 0, -1) if _fit(weight, source, k)), 0)
@@ -82,16 +86,18 @@ def _listed(
         rows = 0
     merges = rows in (0, height) and _merging_pays(window, shape, target)
     columns = height * width + shape[2] if merges else max(width, shape[2])
-    fits = channels * columns * words <= MOST_WORDS
-    counts = min(source.min, 0) >= LOWEST and max(source.max, 0) <= HIGHEST
-    narrow = weight.min() >= LOWEST and weight.max() <= HIGHEST
-    if not (fits and counts and (rows or narrow)):
-        return None
+    if channels * columns * words > MOST_WORDS:
+        return "more weights in a row than 16 bits count"
+    if min(source.min, 0) < LOWEST or max(source.max, 0) > HIGHEST:
+        return "what it reads needs more than 16 bits"
+    if not rows and (weight.min() < LOWEST or weight.max() > HIGHEST):
+        return "weights need more than 16 bits"
     seen = (target[2] - 1) * window.stride[1] + width
     listed = max(window.pads[1] + shape[2], seen)
     first_bytes = -(-2 * (listed + 1) // EVENT_BYTES) * EVENT_BYTES
     return Events(
         "snn_lanes" if rows else "snn_wide",
+        _reason(rows, height, merges),
         "snn_list_counts",
         "snn_lanes_op",
         "weights, [ky][kx][input][pair of outputs]",
@@ -100,6 +106,16 @@ def _listed(
         (("words", words), ("rows_at_once", rows), ("merges_rows", int(merges))),
         (first_bytes + (shape[2] * channels + 1) * EVENT_BYTES) * height,
     )
+
+
+def _reason(rows: int, height: int, merges: bool) -> str:
+    if rows == 0:
+        reason = "sums need 32 bits"
+    elif rows < height:
+        reason = f"sums over {rows} of {height} rows fit 16 bits"
+    else:
+        reason = "sums fit 16 bits"
+    return f"{reason}; few channels: one list of all rows" if merges else reason
 
 
 def _merging_pays(window: Window, source: Shape, target: Shape) -> bool:
@@ -121,6 +137,7 @@ def _scattered(weight: Integers, window: Window, lines: int, target: Shape) -> E
     ]
     return Events(
         "snn_scattered",
+        "spikes over time, for vectors",
         "snn_scatter",
         "snn_scatter_op",
         f"weights, [ky][kx % {stride}][input][kx / {stride}, falling][pair of outputs]",

@@ -19,7 +19,7 @@ from typing import Literal
 
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate
-from snngen.ops import Interval, MaxPool, SumPool
+from snngen.ops import Conv, Interval, Linear, MaxPool, SumPool
 from snngen.spiking import INPUT
 from snngen.targets.c.events import Events, by_events
 from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
@@ -30,6 +30,7 @@ Preference = Literal["smallest", "fastest"]
 Optimise = Literal["speed", "size", "vectors"]
 Role = Literal["values", "membrane", "balance", "scratch", "prepared"]
 Key = tuple[str, Role]
+Ways = Mapping[tuple[str, int], Events | str]
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Plan:
     """`order`: layer numbers as they run, the first `at_once` of them for all timesteps.
 
     `regions` and `offsets` (bytes from the start of the arena) are keyed by owner and role.
-    `events`: the synapses that are read by events, by layer and place among its synapses. `pooled`:
-    by layer the pooling layer that takes its lines as they come; it has no place of its own in
-    `order`, and the layer memory for one line only.
+    `ways`: how synapses are read by events, or why not, by layer and place among its synapses;
+    `pooled`: by layer the pooling layer that takes its lines as they come; it has no place of its
+    own in `order`, and the layer memory for one line only.
     """
 
     order: tuple[int, ...]
@@ -65,7 +66,7 @@ class Plan:
     regions: Mapping[Key, Region]
     offsets: Mapping[Key, int]
     arena_bytes: int
-    events: Mapping[tuple[str, int], Events]
+    ways: Ways
     pooled: Mapping[str, str]
 
 
@@ -74,12 +75,12 @@ def plan(net: FixedNet, preference: Preference = "smallest", optimise: Optimise 
     "fastest" is preferred, all layers at once. Events, which take two bytes a weight, for "speed";
     scattered spikes for processors with "vectors".
     """
-    events = _events(net, scattering=optimise == "vectors") if optimise != "size" else {}
+    ways = _ways(net, optimise)
     count = len(net.layers)
     stride = -(-count // MOST_SPLITS)
     steps = range(count, -1, -stride)
     splits = [count] if preference == "fastest" or net.timesteps == 1 else [*steps, 0]
-    return min((_plan(net, k, events) for k in splits), key=lambda found: found.arena_bytes)
+    return min((_plan(net, k, ways) for k in splits), key=lambda found: found.arena_bytes)
 
 
 def constant_synapses(net: FixedNet, layer: FixedLayer) -> int:
@@ -103,7 +104,7 @@ def fires_trains(net: FixedNet, layer: FixedLayer, *, at_once: bool) -> bool:
     return False
 
 
-def _plan(net: FixedNet, split: int, events: Mapping[tuple[str, int], Events]) -> Plan:
+def _plan(net: FixedNet, split: int, ways: Ways) -> Plan:
     def at_once(layer: FixedLayer) -> bool:
         return numbers[layer.name] < split or net.is_constant(layer.name)
 
@@ -118,10 +119,11 @@ def _plan(net: FixedNet, split: int, events: Mapping[tuple[str, int], Events]) -
     order = (*first, *(numbers[layer.name] for layer in running if not at_once(layer)))
     ticks = {net.layers[i].name: tick for tick, i in enumerate(order)}
     ticks |= {name: ticks[source] for source, name in pooled.items()}
+    events = {key: way for key, way in ways.items() if isinstance(way, Events)}
     regions = {r.key: r for r in _regions(net, ticks, len(first), events, pooled)}
     offsets = place(list(regions.values()))
     size = max(offset + regions[key].storage.bytes for key, offset in offsets.items())
-    return Plan(order, len(first), regions, offsets, _aligned(size), events, pooled)
+    return Plan(order, len(first), regions, offsets, _aligned(size), ways, pooled)
 
 
 def _tiled(net: FixedNet) -> dict[str, str]:
@@ -205,13 +207,19 @@ def _regions(
     return regions
 
 
-def _events(net: FixedNet, *, scattering: bool) -> dict[tuple[str, int], Events]:
-    found = {
-        (layer.name, k): by_events(net, layer, synapse, scattering=scattering)
+def _ways(net: FixedNet, optimise: Optimise) -> Ways:
+    """Events, or why none, for each synapse."""
+    if optimise == "size":
+        return {
+            (layer.name, k): "weights of a byte" if isinstance(synapse.op, Conv | Linear) else ""
+            for layer in net.layers
+            for k, synapse in enumerate(layer.synapses)
+        }
+    return {
+        (layer.name, k): by_events(net, layer, synapse, scattering=optimise == "vectors")
         for layer in net.layers
         for k, synapse in enumerate(layer.synapses)
     }
-    return {key: events for key, events in found.items() if events is not None}
 
 
 def _prepared(

@@ -166,16 +166,16 @@ class _Views:
         prepared = self.plan.offsets.get((layer.name, "prepared"), 0)
         for k, synapse in synapses:
             name, source = f"{prefix}_synapse{k}", f"&{values[synapse.source]}"
-            found = self.plan.events.get((layer.name, k))
-            if found is None:
+            found = self.plan.ways[layer.name, k]
+            if not isinstance(found, Events):
                 op = self._op(synapse.op, name, layer)
                 add = _function(synapse.op, layer, net)
-                yield SynapseView(add, f"&{op}", source, channels, width)
+                yield SynapseView(k, add, f"&{op}", source, channels, width)
                 continue
             op = self._events(found, name, layer)
             size = found.prepared_bytes
             yield SynapseView(
-                found.add, f"&{op}", source, channels, width, found.prepare, prepared, size
+                k, found.add, f"&{op}", source, channels, width, found.prepare, prepared, size
             )
             once = layer.name in self._stepped_names() or net.is_constant(synapse.source)
             prepared += size * (1 if once else net.timesteps)
