@@ -1,6 +1,6 @@
 /* Convolutions by events, two 16-bit sums in a word. */
+#include "snn_eights.h"
 #include "snn_events.h"
-#include "snn_pairs.h"
 #include "snn_window.h"
 
 #define MOST_ROWS 8 /* of a window at once */
@@ -130,25 +130,15 @@ static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *
 
 static void sum_8(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
 {
-    uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
+    snn_words all = snn_no_words();
     for (uint16_t k = 0; k < rows; ++k) {
         const uintptr_t origin = slices[k].origin + first;
         const snn_event *e = slices[k].begin, *const end = slices[k].end;
         do {
-            const int32_t *const w = weights_of(e, origin);
-            const uint32_t count = (uint32_t)(int32_t)e->count;
-            a0 += count * (uint32_t)w[0];
-            a1 += count * (uint32_t)w[1];
-            a2 += count * (uint32_t)w[2];
-            a3 += count * (uint32_t)w[3];
-            a4 += count * (uint32_t)w[4];
-            a5 += count * (uint32_t)w[5];
-            a6 += count * (uint32_t)w[6];
-            a7 += count * (uint32_t)w[7];
+            all = snn_add_words(all, (uint32_t)(int32_t)e->count, weights_of(e, origin));
         } while (++e < end);
     }
-    sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
-    sums[4] = a4, sums[5] = a5, sums[6] = a6, sums[7] = a7;
+    snn_put_words(sums, all);
 }
 
 static void sum_4(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
@@ -187,25 +177,15 @@ static void sum_2(uint32_t *sums, size_t first, const slice *slices, uint16_t ro
 
 static void add_wide_4(int32_t *current, size_t first, const slice *slices, uint16_t rows)
 {
-    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0;
+    snn_halves all = snn_no_halves();
     for (uint16_t k = 0; k < rows; ++k) {
         const uintptr_t origin = slices[k].origin + first;
         const snn_event *e = slices[k].begin, *const end = slices[k].end;
         do {
-            const int32_t *const w = weights_of(e, origin);
-            const int32_t count = e->count;
-            a0 = snn_add_low(a0, w[0], count);
-            a1 = snn_add_high(a1, w[0], count);
-            a2 = snn_add_low(a2, w[1], count);
-            a3 = snn_add_high(a3, w[1], count);
-            a4 = snn_add_low(a4, w[2], count);
-            a5 = snn_add_high(a5, w[2], count);
-            a6 = snn_add_low(a6, w[3], count);
-            a7 = snn_add_high(a7, w[3], count);
+            all = snn_add_halves(all, e->count, weights_of(e, origin));
         } while (++e < end);
     }
-    current[0] += a0, current[1] += a1, current[2] += a2, current[3] += a3;
-    current[4] += a4, current[5] += a5, current[6] += a6, current[7] += a7;
+    snn_add_halves_to(current, all);
 }
 
 /* Up to four outputs, of two words. */

@@ -21,6 +21,7 @@ from snngen.neurons import IF, Accumulate
 from snngen.ops import Conv, Linear, Op, SumPool, Window
 from snngen.spiking import INPUT
 from snngen.targets import TARGETS
+from snngen.targets.c.build import NATIVE
 from snngen.targets.c.emit import emit
 from snngen.targets.c.engine import Engine
 from tests.networks import (
@@ -42,11 +43,16 @@ SHOWCASES = [spiking_showcase, level_showcase]
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking compiles for minutes
 )
-@given(fixed_nets(), st.sampled_from(["smallest", "fastest"]), st.sampled_from(OPTIMISE))
-def test_c_equals_golden(net: FixedNet, schedule: str, optimise: str) -> None:
+@given(
+    fixed_nets(),
+    st.sampled_from(["smallest", "fastest"]),
+    st.sampled_from(OPTIMISE),
+    st.sampled_from([["-O1"], ["-O1", NATIVE]]),
+)
+def test_c_equals_golden(net: FixedNet, schedule: str, optimise: str, flags: list[str]) -> None:
     images = random_images(net, 2)
     expected = golden.trace(net, images[:1])
-    with Engine(net, emit(net, schedule=schedule, optimise=optimise), flags=["-O1"]) as engine:
+    with Engine(net, emit(net, schedule=schedule, optimise=optimise), flags=flags) as engine:
         assert engine.selftest() == 0
         run = engine.run(images, trace=True)
     assert run.simulation.trace is not None
