@@ -31,6 +31,15 @@ static inline void snn_put_words(uint32_t *to, snn_words sums)
     memcpy(to, &sums, sizeof sums);
 }
 
+/* Adds the sums of 16 bits that they hold to sixteen numbers. */
+static inline void snn_add_words_to(int32_t *to, snn_words sums)
+{
+    for (unsigned k = 0; k < 8; ++k) {
+        to[2 * k] += snn_low(sums[k]);
+        to[2 * k + 1] += snn_high(sums[k]);
+    }
+}
+
 /* Eight sums of 32 bits, for the halves of four pairs. */
 typedef struct {
     snn_pairs_of_4 low, high;
@@ -89,6 +98,24 @@ static inline void snn_put_words(uint32_t *to, snn_words sums)
 {
     to[0] = sums.a0, to[1] = sums.a1, to[2] = sums.a2, to[3] = sums.a3;
     to[4] = sums.a4, to[5] = sums.a5, to[6] = sums.a6, to[7] = sums.a7;
+}
+
+static inline void snn_add_word_to(int32_t *to, uint32_t sum)
+{
+    to[0] += snn_low(sum);
+    to[1] += snn_high(sum);
+}
+
+static inline void snn_add_words_to(int32_t *to, snn_words sums)
+{
+    snn_add_word_to(to, sums.a0);
+    snn_add_word_to(to + 2, sums.a1);
+    snn_add_word_to(to + 4, sums.a2);
+    snn_add_word_to(to + 6, sums.a3);
+    snn_add_word_to(to + 8, sums.a4);
+    snn_add_word_to(to + 10, sums.a5);
+    snn_add_word_to(to + 12, sums.a6);
+    snn_add_word_to(to + 14, sums.a7);
 }
 
 typedef struct {

@@ -114,13 +114,6 @@ static void add_line(int32_t *line, const snn_synapse *synapse, const unsigned c
 
 static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *restrict sums)
 {
-    if (outputs == 16) {
-        for (uint16_t k = 0; k < 8; ++k) {
-            current[2 * k] += snn_low(sums[k]);
-            current[2 * k + 1] += snn_high(sums[k]);
-        }
-        return;
-    }
     for (uint16_t o = 0; o < outputs; ++o) {
         current[o] += (o & 1) ? snn_high(sums[o >> 1]) : snn_low(sums[o >> 1]);
     }
@@ -128,7 +121,7 @@ static void unpack(int32_t *restrict current, uint16_t outputs, const uint32_t *
 
 /* What follows is for the outputs whose weights are `first` bytes into those of an event. */
 
-static void sum_8(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
+static inline snn_words words_of(size_t first, const slice *slices, uint16_t rows)
 {
     snn_words all = snn_no_words();
     for (uint16_t k = 0; k < rows; ++k) {
@@ -138,7 +131,18 @@ static void sum_8(uint32_t *sums, size_t first, const slice *slices, uint16_t ro
             all = snn_add_words(all, (uint32_t)(int32_t)e->count, weights_of(e, origin));
         } while (++e < end);
     }
-    snn_put_words(sums, all);
+    return all;
+}
+
+static void sum_8(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
+{
+    snn_put_words(sums, words_of(first, slices, rows));
+}
+
+/* All sixteen outputs of eight words. */
+static void add_16(int32_t *current, size_t first, const slice *slices, uint16_t rows)
+{
+    snn_add_words_to(current, words_of(first, slices, rows));
 }
 
 static void sum_4(uint32_t *sums, size_t first, const slice *slices, uint16_t rows)
@@ -242,6 +246,11 @@ static void add_lanes(int32_t *current, const snn_synapse *synapse, const slice 
         const uint16_t left = (uint16_t)(op->words - word);
         const uint16_t step = left >= 8 ? 8 : left >= 4 ? 4 : 2;
         const uint16_t rest = (uint16_t)(synapse->channels - 2 * word);
+        if (rest >= 16) {
+            add_16(current + 2 * word, word * sizeof(int32_t), slices, rows);
+            word = (uint16_t)(word + 8);
+            continue;
+        }
         (step == 8 ? sum_8 : step == 4 ? sum_4 : sum_2)(sums, word * sizeof(int32_t), slices, rows);
         unpack(current + 2 * word, rest < 2 * step ? rest : (uint16_t)(2 * step), sums);
         word = (uint16_t)(word + step);

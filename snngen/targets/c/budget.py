@@ -22,7 +22,7 @@ BASE_CODE_BYTES = 3950
 CODE_BYTES = {
     "snn_conv": 304,
     "snn_depthwise": 212,
-    "snn_lanes": 2670,  # and snn_events
+    "snn_lanes": 2820,  # and snn_events
     "snn_scatter": 1250,
     "snn_linear": 88,
     "snn_scale": 80,
