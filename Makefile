@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench bench-accuracy bench-lossless bench-peers bench-tune clean
+.PHONY: help demo test check bench bench-accuracy bench-lossless bench-mcu bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
 	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
+	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
 	@echo "make bench-tune   what tune chooses beside the table of everything; a quarter of an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
@@ -44,6 +45,10 @@ bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3
 	$(BIN)/python -m bench.golden_vs_torch
 	$(BIN)/python -m bench.peers_accuracy
+
+bench-mcu: $(READY)
+	$(BIN)/python -m pip install --quiet emx-onnx-cgen==1.4.0
+	$(BIN)/python -m bench.mcu
 
 bench-tune: $(READY)
 	$(BIN)/python -m bench.tune
