@@ -21,7 +21,7 @@ from snngen.simulate import simulate
 from snngen.targets.c.budget import budget_of
 from snngen.targets.c.build import RUNTIME
 from snngen.targets.c.constants import harmless, wrapped
-from snngen.targets.c.packages import PACKAGES, PLAIN, arranged
+from snngen.targets.c.packages import PACKAGES, PLAIN, arranged, readme_facts
 from snngen.targets.c.schedule import Optimise, Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
 from snngen.targets.c.views import model_view
@@ -83,13 +83,13 @@ def emit(
         "model": view,
         "known": _known_answers(net, selftest_images),
         "sources": [name for name in runtime if name.endswith(".c")],
-        "package": package,
+        **readme_facts(package, prefix),
     }
     made = {name: render(template, facts) for name, template in _templates(prefix).items()}
     made |= {f"{RUNTIME}{name}": content for name, content in runtime.items()}
     files = arranged(made, package)
     facts["package_sources"] = [name for name in sorted(files) if name.endswith(".c")]
-    wrapping = {**PACKAGES[package], "README.txt": "README.txt.j2"}
+    wrapping = {**PACKAGES[package].templates, "README.txt": "README.txt.j2"}
     files |= {name: render(template, facts) for name, template in wrapping.items()}
     files[MANIFEST] = _json(
         {
