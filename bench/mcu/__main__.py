@@ -168,6 +168,15 @@ def _accuracy(contender: Contender, subject: Subject) -> Record:
     return {"correct": int((classes == labels).sum()), "images": len(labels)}
 
 
+def _compare(classes: list[int], contender: Contender, subject: Subject, count: int) -> None:
+    """The board must say what this machine does."""
+    images = subject.test.images[:count]
+    expected = contender.classes(images)
+    expected = subject.ann.classes(images) if expected is None else expected
+    if classes != expected.tolist():
+        raise ValueError(f"{contender.label}: {classes} on the board, {expected.tolist()} here")
+
+
 def measure(name: str, case: Case, results: Results) -> None:
     """What is not known yet of one network."""
     subject = _subject(name)
@@ -185,6 +194,7 @@ def measure(name: str, case: Case, results: Results) -> None:
                 images = ordered(contender.net, subject.test.images[: case.images])
                 try:
                     record = run_on_board(files, board, optimisation, images)
+                    _compare(record["classes"], contender, subject, case.images)
                 except ConversionError as error:
                     record = {"refused": error.problems[0].rule}
                 results.add(here, {"source": _source(files), **record})

@@ -149,13 +149,16 @@ int32_t contender_run(const uint8_t *image)
 """
 
 
-def _tiles(layer: FixedLayer) -> Window | None:
+def _tiles(layer: FixedLayer, net: FixedNet) -> Window | None:
     """The window of a pooling layer that tiles what it reads."""
     op = layer.synapses[0].op
     if layer.neuron is not None or not isinstance(op, SumPool):
         return None
-    window = op.window
-    if window.stride != window.kernel or any(window.pads) or op.multiplier is not None:
+    window, source = op.window, net.source_shape(layer.synapses[0].source)
+    whole = all(
+        a == b * k for a, b, k in zip(source[1:], layer.shape[1:], window.kernel, strict=True)
+    )
+    if not whole or window.stride != window.kernel or any(window.pads):
         raise ValueError(f"layer {layer.name}: only pooling that tiles is written densely")
     return window
 
@@ -192,7 +195,7 @@ class _Fast(_Writer):
         self.pools = {
             layer.name: readers[0]
             for layer in net.layers
-            if len(readers := self.readers.get(layer.name, [])) == 1 and _tiles(readers[0])
+            if len(readers := self.readers.get(layer.name, [])) == 1 and _tiles(readers[0], net)
         }
         pooling = {pool.name for pool in self.pools.values()}
         self.running = [layer for layer in net.layers if layer.name not in pooling]
@@ -234,6 +237,7 @@ class _Fast(_Writer):
         plane = self.planes[INPUT]
         start = self.offsets[INPUT] + plane.at(0, 0)
         to = f"arena[{start} + y * {plane.row} + x * {plane.shape[0]} + c]"
+        self.arrays.append(f"typedef char as_emitted[INPUTS_AT_ONCE == {1 + self.dsp} ? 1 : -1];")
         read = self._clear(INPUT) + _read_image(self.net, self, to)
         return super().text("int16_t", "fast.h", self.elements, read, 1)
 
@@ -252,6 +256,8 @@ class _Fast(_Writer):
 
     def _connect(self, layer: FixedLayer, op: Linear) -> str:
         n, source = self.numbers[layer.name], layer.synapses[0].source
+        if any(self.planes[source].pads):
+            raise ValueError(f"layer {layer.name}: reads what a convolution needs with padding")
         bias, multiplier = self.rounding(layer, multiple=GROUP)
         rows = op.weight.transpose(0, 2, 3, 1).reshape(len(op.weight), 1, -1)
         weights = self._weights(f"weights{n}", rows)
@@ -268,7 +274,7 @@ class _Fast(_Writer):
             raise ValueError(f"layer {layer.name}: channels must be a multiple of {GROUP}")
         bias, multiplier = self.rounding(layer)
         pool = self.pools.get(layer.name)
-        window = None if pool is None else _tiles(pool)
+        window = None if pool is None else _tiles(pool, self.net)
         name = layer.name if pool is None else pool.name
         plane = self.planes[name]
         at = f"arena + {self.offsets[name] + plane.at(0, 0)}"
@@ -342,7 +348,7 @@ class _Naive(_Writer):
         self.divisors = {INPUT: 1}
         for layer in net.layers[:-1]:
             self.offsets[layer.name], self.shapes[layer.name] = self.elements, layer.shape
-            window = _tiles(layer)
+            window = _tiles(layer, net)
             self.divisors[layer.name] = 1 if window is None else int(np.prod(window.kernel))
             self.elements += int(np.prod(layer.shape))
 
@@ -355,7 +361,7 @@ class _Naive(_Writer):
         to = f"arena[(y * {width} + x) * {self.net.input.shape[0]} + c]"
         read = _read_image(self.net, self, to)
         signed = self.net.input.table.min() < 0
-        first = 2 if _tiles(self.net.layers[1]) else 1
+        first = 2 if _tiles(self.net.layers[1], self.net) else 1
         return super().text(
             "int16_t" if signed else "uint8_t", "naive.h", self.elements, read, first
         )
@@ -369,7 +375,7 @@ class _Naive(_Writer):
             out = "NULL, contender_sums"
         else:
             out = f"arena + {self.offsets[layer.name]}"
-        window = _tiles(layer)
+        window = _tiles(layer, self.net)
         if window is not None:
             kernel = f"{window.kernel[0]}, {window.kernel[1]}"
             return f"average({at}, {out}, {height}, {width}, {channels}, {kernel});"

@@ -1,5 +1,5 @@
-/* snn_eights.h - eight sums in registers: as vectors where these have a 32-bit multiplication, else one by
- * one. Both compute the same. */
+/* snn_eights.h - eight sums in registers: as vectors where these have a 32-bit multiplication, else
+ * one by one. Both compute the same. */
 #ifndef SNN_EIGHTS_H
 #define SNN_EIGHTS_H
 
@@ -7,7 +7,7 @@
 
 #include "snn_pairs.h"
 
-#if defined(__GNUC__) && (defined(__SSE4_1__) || defined(__ARM_NEON))
+#if defined(__GNUC__) && (defined(__AVX2__) || defined(__ARM_NEON))
 
 typedef uint32_t snn_words_of_8 __attribute__((vector_size(32), aligned(4)));
 typedef int32_t snn_pairs_of_4 __attribute__((vector_size(16), aligned(4)));

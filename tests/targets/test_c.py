@@ -104,6 +104,66 @@ def test_neurons_of_constant_current(pools: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("schedule", ["smallest", "fastest"])
+@pytest.mark.parametrize("steps", [8, 60])
+def test_spikes_that_nobody_reads(schedule: str, steps: int) -> None:
+    """Their layer has no planes for all timesteps."""
+    rng = np.random.default_rng(4)
+    same = Window((3, 3), pads=(1, 1, 1, 1))
+    builder = Builder(fixed_input(rng, (2, 6, 6), "CHW", 0, 20), steps)
+    for name, channels in (("unread", 32), ("read", 1)):
+        source: tuple[str, Op] = (INPUT, Conv(rng.integers(-9, 10, (channels, 2, 3, 3)), same))
+        builder.add(name, [source], None, IF(np.full(channels, 40), np.zeros(channels, np.int64)))
+    readout = Linear(rng.integers(-9, 9, (3, 1, 6, 6)))
+    builder.add("readout", [("read", readout)], None, Accumulate())
+    net = builder.finish()
+    files = emit(net, schedule=schedule)
+    assert files["model.c"].count(b".run = snn_trains") == 1  # of the other layer
+    images = random_images(net, 3)
+    expected = golden.trace(net, images)
+    with Engine(net, files, flags=["-O1"]) as engine:
+        run = engine.run(images, trace=True)
+    assert run.simulation.trace is not None
+    for layer in net.layers:
+        got = run.simulation.trace[layer.name]
+        np.testing.assert_array_equal(got.output, expected[layer.name].output, layer.name)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "function"),
+    [
+        (
+            (1, 80, 1000),
+            (80, 5),
+            b"snn_wide",
+        ),  # 80,000 events, which a list of all rows cannot count
+        ((1, 64, 1024), (64, 3), b"snn_wide"),  # 65,536 of them
+        ((32, 7, 7), (7, 7), b"snn_wide"),  # more weights than 16 bits count, but not in a row
+    ],
+)
+def test_lists_that_are_too_long_are_not_merged(
+    shape: tuple[int, int, int], kernel: tuple[int, int], function: bytes
+) -> None:
+    rng = np.random.default_rng(5)
+    outputs = 128 if shape[0] > 1 else 8
+    builder = Builder(fixed_input(rng, shape, "CHW", 1, 255), 1)
+    weight = rng.integers(-127, 128, (outputs, shape[0], *kernel))
+    builder.add("conv", [(INPUT, Conv(weight, Window(kernel)))])
+    readout = np.zeros((2, *builder.layers[0].shape), np.int64)
+    readout[:, :, 0, 0] = 1
+    builder.add("readout", [("conv", Linear(readout))], None, Accumulate())
+    net = builder.finish()
+    files = emit(net)
+    assert b".add = " + function in files["model.c"]
+    assert files["model.c"].count(b".merges_rows = 1") == 0
+    images = random_images(net, 2)
+    with Engine(net, files, flags=["-O1"]) as engine:
+        run = engine.run(images, trace=True)
+    assert run.simulation.trace is not None
+    expected = golden.trace(net, images)
+    np.testing.assert_array_equal(run.simulation.trace["conv"].output, expected["conv"].output)
+
+
 def test_the_registry_emits() -> None:
     net = level_showcase()
     assert TARGETS["c"].emit(net) == emit(net)

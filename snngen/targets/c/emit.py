@@ -52,6 +52,10 @@ def emit(
     exceeds the runtime's sizes.
     """
     check_prefix(prefix)
+    if package not in PACKAGES:
+        raise ConversionError(
+            Problem("the package", f"must be one of {', '.join(PACKAGES)}", package)
+        )
     chosen = plan(net, schedule, optimise)
     view = model_view(net, chosen)
     budget = budget_of(net, chosen, view)

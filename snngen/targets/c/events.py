@@ -1,8 +1,8 @@
 """Convolutions and dense layers by events: in which form, and how its weights are stored.
 
-Mirrors snn_lanes.c and snn_scatter.c. Weights of two outputs share a word. Where sums provably fit
-16 bits the word is the one weight plus 2**16 times the other, modulo 2**32, so that a sum of words
-is two sums; else its halves are the weights.
+Mirrors snn_events.h, snn_lanes.c and snn_scatter.c. Weights of two outputs share a word. Where sums
+provably fit 16 bits the word is the one weight plus 2**16 times the other, modulo 2**32, so that a
+sum of words is two sums; else its halves are the weights.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from snngen.spiking import Synapse
 MOST_ROWS = 8  # of a window that snn_lanes and snn_wide see at once
 MOST_LINES = 8  # of outputs that snn_scatter reaches
 MOST_WORDS = 2**16 - 1  # an event's place within a row of weights
+MOST_EVENTS = 2**16 - 1  # of a list
 LEAST_INPUTS = 32  # for sums of two to be worth taking apart again
 EVENT_COST, SLICE_COST = 10, 27  # instructions: to list an input, to find a window's part of a list
 EVENT_BYTES = WORD_BYTES = 4
@@ -84,9 +85,14 @@ def _listed(
     rows = next((k for k in range(min(height, MOST_ROWS), 0, -1) if _fit(weight, source, k)), 0)
     if rows < height and rows * width * channels < LEAST_INPUTS:
         rows = 0
-    merges = rows in (0, height) and _merging_pays(window, shape, target)
-    columns = height * width + shape[2] if merges else max(width, shape[2])
-    if channels * columns * words > MOST_WORDS:
+    merged_words = channels * (height * width + shape[2]) * words
+    merges = (
+        rows in (0, height)
+        and merged_words <= MOST_WORDS
+        and channels * shape[2] * height <= MOST_EVENTS
+        and _merging_pays(window, shape, target)
+    )
+    if not merges and channels * max(width, shape[2]) * words > MOST_WORDS:
         return "more weights in a row than 16 bits count"
     if min(source.min, 0) < LOWEST or max(source.max, 0) > HIGHEST:
         return "what it reads needs more than 16 bits"
@@ -123,7 +129,8 @@ def _merging_pays(window: Window, source: Shape, target: Shape) -> bool:
     less than a list of each row, made once.
     """
     (channels, height, width), (_, lines, windows) = source, target
-    listed = (lines * window.kernel[0] - height) * width * channels * EVENT_COST
+    again = max(lines * window.kernel[0] - height, 0)  # rows that are listed more than once
+    listed = again * width * channels * EVENT_COST
     return listed < lines * windows * (window.kernel[0] - 1) * SLICE_COST
 
 

@@ -17,7 +17,7 @@ SOURCES = "src/"  # where all but plain packages have sources and headers, side 
 @dataclass(frozen=True)
 class Package:
     """`templates` of templates/c by path, of what a package has beside sources; `use` says in its
-    README.txt what to do with it. Both with {prefix}, in capitals {PREFIX}.
+    README.txt what to do with it, with {prefix} and, in capitals, {PREFIX}.
     """
 
     templates: Mapping[str, str]

@@ -100,7 +100,9 @@ def fires_trains(net: FixedNet, layer: FixedLayer, *, at_once: bool) -> bool:
     """Whether all spikes of a neuron follow from one current, as snn_trains.c finds them."""
     match layer.neuron:
         case IF(reset="subtract", max_spikes=1, signed=False, v_min=None):
-            return at_once and constant_synapses(net, layer) == len(layer.synapses)
+            is_read = any(s.source == layer.name for other in net.layers for s in other.synapses)
+            constant = constant_synapses(net, layer) == len(layer.synapses)
+            return at_once and is_read and constant  # what nobody reads has no planes
     return False
 
 
@@ -240,7 +242,7 @@ def _prepared(
 
 
 def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
-    """32-bit integers, as snn_gather.c and snn_max_pool_counts.c divide them."""
+    """32-bit integers, as snn_line.c and snn_max_pool_counts.c divide them."""
     channels, _, width = layer.shape
     if counts_maxima(net, layer):
         return channels * (2 + layer.synapses[0].op.fan_in)
