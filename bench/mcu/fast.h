@@ -128,6 +128,12 @@ INLINE void put(int16_t *out, int16_t value, int pools)
     *out = (int16_t)(pools ? *out + value : value);
 }
 
+/* Where a position goes, or the window that it is in. */
+INLINE int16_t *output_of(const target *to, int y, int x)
+{
+    return to->out + y / to->pool_height * to->row + x / to->pool_width * to->right;
+}
+
 /* Sums of one or two windows and a skip, for `channels` outputs, a multiple of four. */
 INLINE void convolve(operand first, operand second, skip shortcut, target to, int height, int width,
                      int channels, const int32_t *bias, const int32_t *multiplier)
@@ -135,9 +141,7 @@ INLINE void convolve(operand first, operand second, skip shortcut, target to, in
     const int pools = to.pool_height * to.pool_width > 1;
     for (int y = 0; y < height; ++y) {
         for (int x = 0; x < width; x += 2) {
-            int16_t *o = to.out + y / to.pool_height * to.row + x / to.pool_width * to.right;
-            int16_t *next =
-                to.out + y / to.pool_height * to.row + (x + 1) / to.pool_width * to.right;
+            int16_t *o = output_of(&to, y, x), *next = output_of(&to, y, x + 1);
             for (int c = 0; c < channels; c += 4) {
                 int32_t a[8] = {bias[c], bias[c + 1], bias[c + 2], bias[c + 3],
                                 bias[c], bias[c + 1], bias[c + 2], bias[c + 3]};
@@ -190,9 +194,7 @@ INLINE void convolve_channels(const int16_t *in, int row, int down, int right, i
     const int pools = to.pool_height * to.pool_width > 1;
     for (int y = 0; y < height; ++y) {
         for (int x = 0; x < width; x += 2) {
-            int16_t *o = to.out + y / to.pool_height * to.row + x / to.pool_width * to.right;
-            int16_t *next =
-                to.out + y / to.pool_height * to.row + (x + 1) / to.pool_width * to.right;
+            int16_t *o = output_of(&to, y, x), *next = output_of(&to, y, x + 1);
             for (int c = 0; c < channels; c += 2) {
                 int32_t a0 = bias[c], a1 = bias[c + 1], b0 = a0, b1 = a1;
                 const int16_t *w = weights + c;
