@@ -1,0 +1,314 @@
+"""The crossbar: weights in memory, banks of accumulators, and the pass over all neurons that ends a
+timestep.
+
+An addition that is granted in cycle t reads its weights in t + 1, its accumulators in t + 3, and
+writes them at the end of t + 5. A word of the pass that is begun in cycle t reads its accumulators
+in t + 1, is in the neuron unit from t + 4 on, and is written back when it leaves that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from snngen_hdl.neurons import Unit
+from snngen_hdl.scatter import Scatter, rom_style
+from snngen_hdl.streams import Kind, Shape3, choose, index
+
+HAZARD = 2  # so many additions after one, its accumulators would still be read as they were
+DRAIN = 4  # so many cycles after an addition, the pass may begin
+IN_UNIT = 4  # so many cycles after its beginning, a word is in the neuron unit
+
+
+class Crossbar(wiring.Component):
+    """Takes the operations of one `Scatter` for each synapse, one per cycle, into `lanes` sums of
+    each of `banks` banks. When all of them have come to the marker, `unit` passes over all neurons
+    and hands out a word of `lanes` neurons per cycle, while fewer than `ahead` words are not yet
+    `taken`.
+
+    `takes_largest`: in place of the sum, for max pooling of counts.
+    """
+
+    def __init__(
+        self,
+        shape: Shape3,
+        scatters: Sequence[Scatter],
+        unit: Unit,
+        *,
+        banks: int,
+        ahead: int,
+        takes_largest: bool = False,
+    ) -> None:
+        self.shape, self.scatters, self.unit, self.banks = shape, tuple(scatters), unit, banks
+        self.ahead, self.takes_largest = ahead, takes_largest
+        self.blocks = -(-shape[2] // banks)
+        self.depth = shape[1] * self.blocks * unit.groups
+        self.place_layout = data.StructLayout(
+            {
+                "kind": Kind,
+                "y": index(shape[1]),
+                "x": index(shape[2]),
+                "group": index(unit.groups),
+            }
+        )
+        sent = unit.signature.members
+        self.word_layout = data.StructLayout(
+            {"place": self.place_layout, "sends": unit.lanes, "value": sent["value"].shape}
+        )
+        operations = {
+            f"i{k}": In(stream.Signature(scatter.operation))
+            for k, scatter in enumerate(self.scatters)
+        }
+        super().__init__(
+            {
+                **operations,
+                "valid": Out(1),  # of the word; nothing holds it back
+                "word": Out(self.word_layout),
+                "membrane": Out(sent["membrane"].shape),
+                "taken": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.unit = unit = self.unit
+        inputs = [getattr(self, f"i{k}") for k in range(len(self.scatters))]
+        finished = Signal()
+        grants, idle = self._grants(m, inputs, finished)
+        at_marker = Cat(i.valid & (i.payload.kind != Kind.EVENT) for i in inputs).all()
+        sweep = self._sweep(m, at_marker & idle, inputs[0].payload.kind)
+        added, products = self._products(m, inputs, grants)
+
+        after = [sweep]  # so many cycles
+        for n in range(1, IN_UNIT + unit.latency + 1):
+            after.append(Signal(sweep.shape(), name=f"sweep_after{n}"))
+            m.d.sync += after[n].eq(after[n - 1])
+        reading, leaving = after[1], after[-1]
+        state = data.ArrayLayout(unit.lane, unit.lanes)
+        held = []
+        for b in range(self.banks):
+            m.submodules[f"bank{b}"] = ram = memory.Memory(
+                shape=state, depth=self.depth, init=self._content, attrs={"no_rw_check": "1"}
+            )
+            read, write = ram.read_port(), ram.write_port()
+            u = Signal(state, name=f"held{b}", reset_less=True)
+            m.d.comb += read.addr.eq(Mux(reading.valid, reading.address, added[b][0].address))
+            m.d.sync += u.eq(read.data)
+            m.d.comb += [
+                write.en.eq(Mux(leaving.valid, leaving.bank[b], added[b][2].valid)),
+                write.addr.eq(Mux(leaving.valid, leaving.address, added[b][2].address)),
+            ]
+            for k in range(unit.lanes):
+                total = Signal(unit.lane, name=f"total{b}_{k}")
+                m.d.comb += [total.eq(u[k]), total.v.eq(self._joined(u[k].v, products[b][k]))]
+                m.d.comb += write.data[k].eq(Mux(leaving.valid, unit.keeps[k], total))
+            held.append(Value.cast(u))
+        word = Signal(state, reset_less=True)
+        m.d.sync += Value.cast(word).eq(choose(after[IN_UNIT - 1].bank, held))
+        m.d.comb += [
+            unit.group.eq(after[IN_UNIT - 1].place.group),
+            unit.state.eq(word),
+            unit.is_end.eq(after[IN_UNIT].is_end),
+            finished.eq(leaving.valid & (leaving.place.kind != Kind.EVENT)),
+            self.valid.eq(leaving.valid),
+            self.word.place.eq(leaving.place),
+            self.word.sends.eq(unit.sends),
+            self.word.value.eq(unit.value),
+            self.membrane.eq(unit.membrane),
+        ]
+        return m
+
+    # --- Additions -------------------------------------------------------------------------------
+
+    def _grants(self, m: Module, inputs: Sequence[Any], finished: Value) -> tuple[Signal, Value]:
+        """Which input adds in this cycle, and whether none has for as long as the pass needs."""
+        lines = [Signal(index(self.depth), name=f"line_before{j}") for j in range(HAZARD)]
+        before = Signal(DRAIN)
+        wants, grants = Signal(len(inputs)), Signal(len(inputs))
+        for k, i in enumerate(inputs):
+            clash = Cat(before[j] & (i.payload.line == lines[j]) for j in range(HAZARD)).any()
+            m.d.comb += [
+                wants[k].eq(i.valid & (i.payload.kind == Kind.EVENT) & ~clash),
+                grants[k].eq(wants[k] & ~wants[:k].any() if k else wants[k]),
+                i.ready.eq(grants[k] | finished),
+            ]
+        line = choose(grants, [i.payload.line for i in inputs])
+        m.d.sync += [before.eq(Cat(grants.any(), before)), lines[0].eq(line)]
+        m.d.sync += [lines[j].eq(lines[j - 1]) for j in range(1, HAZARD)]
+        return grants, ~before.any()
+
+    def _products(
+        self, m: Module, inputs: Sequence[Any], grants: Value
+    ) -> tuple[list[list[Any]], list[list[Value]]]:
+        """Of each bank: where it adds, in cycles t + 3 .. t + 5; and what, by lane."""
+        place = data.StructLayout({"valid": 1, "address": index(self.depth)})
+        where = [[Signal(place, name=f"add{b}_{n}") for n in range(4)] for b in range(self.banks)]
+        taken = Signal(len(inputs))
+        m.d.sync += taken.eq(grants)
+        choices = []
+        for k, (i, scatter) in enumerate(zip(inputs, self.scatters, strict=True)):
+            op = Signal(scatter.operation, name=f"operation{k}", reset_less=True)
+            m.d.sync += op.eq(i.payload)
+            for b in range(self.banks):
+                with m.If(taken[k]):
+                    m.d.sync += where[b][0].address.eq(op.line + op.banks[b].block)
+            choices.append((scatter, op))
+        for b in range(self.banks):
+            valid = Cat(taken[k] & op.banks[b].valid for k, (_, op) in enumerate(choices)).any()
+            m.d.sync += where[b][0].valid.eq(valid)
+            m.d.sync += [where[b][n].eq(where[b][n - 1]) for n in (1, 2, 3)]
+        # taps arrive in t + 4, when the products are made
+        taps = [self._taps(m, f"synapse{k}", *choice) for k, choice in enumerate(choices)]
+        values = [self._value(m, op.value) for _, op in choices]
+        source = [Signal(len(inputs), name=f"source{n}") for n in range(3)]
+        m.d.sync += [source[0].eq(taken), source[1].eq(source[0]), source[2].eq(source[1])]
+        products = []
+        for b in range(self.banks):
+            lane = []
+            for p in range(self.unit.lanes):
+                product = Signal(signed(self.unit.neurons.bits), name=f"product{b}_{p}")
+                m.d.sync += product.eq(self._product(m, source[2], taps, values, b, p))
+                lane.append(product)
+            products.append(lane)
+        return [w[1:] for w in where], products
+
+    def _taps(self, m: Module, name: str, scatter: Scatter, op: Any) -> list[list[Value]] | None:
+        """Three cycles after `op`, the weights of each bank's lanes; None where all are 1."""
+        routes = scatter.routes
+        if routes.weights is None:
+            return None
+        lanes, bits = self.unit.lanes, routes.weight_bits
+        tap = data.ArrayLayout(signed(bits), lanes)
+        layout = data.ArrayLayout(tap, scatter.taps)
+        rows, columns, words, _ = routes.weights.shape
+        stored = routes.weights.reshape(rows, columns // scatter.taps, scatter.taps, words, lanes)
+        content = stored.swapaxes(2, 3).reshape(-1, scatter.taps, lanes).tolist()
+        m.submodules[f"{name}_weights"] = rom = memory.Memory(
+            shape=layout, depth=len(content), init=content, attrs=rom_style(layout, len(content))
+        )
+        port = rom.read_port()
+        m.d.comb += port.addr.eq(op.weight)
+        word = Signal(layout, name=f"{name}_word", reset_less=True)
+        m.d.sync += word.eq(port.data)
+        chosen = []
+        for b in range(self.banks):
+            at = [
+                Signal(scatter.operation["banks"].shape.elem_shape["tap"].shape) for _ in range(2)
+            ]
+            m.d.sync += [at[0].eq(op.banks[b].tap), at[1].eq(at[0])]
+            select = Signal(tap, name=f"{name}_tap{b}", reset_less=True)
+            m.d.sync += select.eq(Array(word[n] for n in range(scatter.taps))[at[1]])
+            chosen.append([select[p] for p in range(lanes)])
+        return chosen
+
+    def _value(self, m: Module, value: Value) -> Value:
+        """The event's value, as late as its weights."""
+        for _ in range(3):
+            later = Signal(value.shape(), reset_less=True)
+            m.d.sync += later.eq(value)
+            value = later
+        return value
+
+    def _product(
+        self,
+        m: Module,
+        source: Value,
+        taps: Sequence[list[list[Value]] | None],
+        values: Sequence[Value],
+        bank: int,
+        lane: int,
+    ) -> Value:
+        chosen = Signal(signed(self.unit.neurons.bits), name=f"chosen{bank}_{lane}")
+        products = [
+            times(value, 1 if tap is None else tap[bank][lane])
+            for value, tap in zip(values, taps, strict=True)
+        ]
+        if len(products) == 1:
+            return products[0]
+        with m.Switch(source):
+            for k, product in enumerate(products):
+                with m.Case("-" * (len(products) - 1 - k) + "1" + "-" * k):
+                    m.d.comb += chosen.eq(product)
+        return chosen
+
+    def _joined(self, held: Value, product: Value) -> Value:
+        if self.takes_largest:
+            return Mux(held < product, product, held)
+        return held + product
+
+    # --- The pass --------------------------------------------------------------------------------
+
+    @property
+    def _content(self) -> list[Any]:
+        """The accumulators before the first timestep."""
+        initial = self.unit.by_lane(self.unit.neurons.initial)
+        rows = [[{"v": int(v)} for v in lanes] for lanes in initial]
+        return rows * (self.depth // len(rows))
+
+    def _sweep(self, m: Module, begins: Value, marker: Value) -> Signal:
+        """The word that the pass begins with in this cycle, in raster order, groups innermost."""
+        groups, (_, height, width) = self.unit.groups, self.shape
+        sweep = Signal(
+            data.StructLayout(
+                {
+                    "valid": 1,
+                    "is_end": 1,
+                    "bank": self.banks,
+                    "address": index(self.depth),
+                    "place": self.place_layout,
+                }
+            )
+        )
+        y, x, group = Signal(index(height)), Signal(index(width)), Signal(index(groups))
+        bank, first = Signal(self.banks, init=1), Signal(index(self.depth))  # of the block's groups
+        passing, done = Signal(), Signal()
+        waiting = Signal(range(self.ahead + 1))
+        last_group, last_x, last_y = group == groups - 1, x == width - 1, y == height - 1
+        last = last_group & last_x & last_y
+        m.d.comb += [
+            sweep.valid.eq(passing & (waiting < self.ahead)),
+            sweep.is_end.eq(marker == Kind.END),
+            sweep.bank.eq(bank),
+            sweep.address.eq(first + group),
+            sweep.place.y.eq(y),
+            sweep.place.x.eq(x),
+            sweep.place.group.eq(group),
+            sweep.place.kind.eq(Mux(last, marker, Kind.EVENT)),
+        ]
+        m.d.sync += waiting.eq(waiting + sweep.valid - self.taken)
+        with m.If(begins & ~passing & ~done):
+            m.d.sync += passing.eq(1)
+        with m.If(sweep.valid):
+            m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+            with m.If(last_group):
+                m.d.sync += [
+                    x.eq(Mux(last_x, 0, x + 1)),
+                    bank.eq(Mux(last_x, 1, bank.rotate_left(1))),
+                ]
+                with m.If(last_x | bank[-1]):
+                    m.d.sync += first.eq(first + groups)
+                with m.If(last_x):
+                    m.d.sync += y.eq(Mux(last_y, 0, y + 1))
+            with m.If(last):
+                m.d.sync += [passing.eq(0), first.eq(0), done.eq(1)]
+        with m.If(self.valid & (self.word.place.kind != Kind.EVENT)):
+            m.d.sync += done.eq(0)  # and the markers are taken in this very cycle
+        return sweep
+
+
+def times(value: Value, weight: Value | int) -> Value:
+    """`value * weight`; of values of up to four bits in logic, so that they take no multiplier."""
+    if isinstance(weight, int):
+        return value
+    if len(value) == 1 and not value.shape().signed:
+        return Mux(value, weight, 0)
+    if len(value) > 4:
+        return value * weight
+    parts = [Mux(value[k], weight << k, 0) for k in range(len(value))]
+    if value.shape().signed:
+        parts[-1] = -parts[-1]
+    return sum(parts[1:], parts[0])

@@ -1,0 +1,146 @@
+"""A layer: events of its sources in, its own events out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Module, Shape
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from snngen_hdl.counts import Count
+from snngen_hdl.crossbar import Crossbar
+from snngen_hdl.emit import Search, Serialise
+from snngen_hdl.neurons import Neurons, value_shape
+from snngen_hdl.routes import Routes
+from snngen_hdl.scatter import Scatter
+from snngen_hdl.streams import Queue, Shape3, token
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """What a layer is made of. Events of the source of synapse k hold a number of `received`[k].
+
+    `lanes` neurons of one position and `banks` columns are worked on at once. `thresholds` (C, N)
+    and `lowest` are those of level neurons, else None and 0. `sent`: the least and the largest
+    number that an event holds.
+    """
+
+    name: str
+    shape: Shape3
+    routes: tuple[Routes, ...]
+    received: tuple[Shape, ...]
+    neurons: Neurons
+    sent: tuple[int, int]
+    lanes: int
+    banks: int
+    thresholds: Ints | None = None
+    lowest: int = 0
+    takes_largest: bool = False
+    counts: int = 0  # where what is taken are running counts: the largest
+    ahead: int = 16
+
+    @property
+    def groups(self) -> int:
+        return -(-self.shape[0] // self.lanes)
+
+    @property
+    def depth(self) -> int:
+        """Words of each bank of accumulators."""
+        return self.shape[1] * -(-self.shape[2] // self.banks) * self.groups
+
+    @property
+    def value(self) -> Shape:
+        """Of the number in an event."""
+        return value_shape(*self.sent)
+
+
+class Layer(wiring.Component):
+    """`i0`, `i1`, ...: the events of each synapse's source; `o`: the layer's own.
+
+    `seen_valid`, `seen_place`, `seen_membrane`: every word of the pass, for whom it may concern.
+    """
+
+    def __init__(self, plan: LayerPlan) -> None:
+        self.plan = plan
+        self.counters = [
+            Count(routes.source, value, plan.counts)
+            for routes, value in zip(plan.routes, plan.received, strict=True)
+            if plan.counts
+        ]
+        arriving = [counter.count for counter in self.counters] or plan.received
+        self.scatters: Sequence[Scatter] = [
+            Scatter(
+                routes,
+                value,
+                width=plan.shape[2],
+                groups=plan.groups,
+                banks=plan.banks,
+                depth=plan.depth,
+            )
+            for routes, value in zip(plan.routes, arriving, strict=True)
+        ]
+        self.crossbar = Crossbar(
+            plan.shape,
+            self.scatters,
+            plan.neurons.unit(plan.lanes),
+            banks=plan.banks,
+            ahead=plan.ahead,
+            takes_largest=plan.takes_largest,
+        )
+        inputs = {
+            f"i{k}": In(stream.Signature(token(scatter.routes.source, value)))
+            for k, (scatter, value) in enumerate(zip(self.scatters, plan.received, strict=True))
+        }
+        super().__init__(
+            {
+                **inputs,
+                "o": Out(stream.Signature(token(plan.shape, plan.value))),
+                "seen_valid": Out(1),
+                "seen_place": Out(self.crossbar.place_layout),
+                "seen_membrane": Out(self.crossbar.signature.members["membrane"].shape),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        plan = self.plan
+        m.submodules.crossbar = crossbar = self.crossbar
+        for k, scatter in enumerate(self.scatters):
+            m.submodules[f"scatter{k}"] = scatter
+            arriving = wiring.flipped(getattr(self, f"i{k}"))
+            if self.counters:
+                m.submodules[f"count{k}"] = count = self.counters[k]
+                wiring.connect(m, arriving, count.i)
+                arriving = count.o
+            wiring.connect(m, arriving, scatter.i)
+            wiring.connect(m, scatter.o, getattr(crossbar, f"i{k}"))
+        m.submodules.words = words = Queue(crossbar.word_layout, plan.ahead)
+        m.submodules.serialise = serialise = Serialise(plan.shape, crossbar.word_layout, plan.lanes)
+        m.d.comb += [
+            words.i.valid.eq(crossbar.valid),
+            words.i.payload.eq(crossbar.word),
+            crossbar.taken.eq(words.o.valid & words.o.ready),
+            self.seen_valid.eq(crossbar.valid),
+            self.seen_place.eq(crossbar.word.place),
+            self.seen_membrane.eq(crossbar.membrane),
+        ]
+        wiring.connect(m, words.o, serialise.i)
+        if plan.thresholds is None:
+            found, sent = serialise.o, self.o
+            m.d.comb += [sent.valid.eq(found.valid), found.ready.eq(sent.ready)]
+            m.d.comb += [
+                sent.payload[name].eq(found.payload[name])
+                for name in ("kind", "value", "y", "x", "c")
+            ]
+        else:
+            sums = serialise.token["value"].shape
+            m.submodules.search = search = Search(plan.shape, sums, plan.thresholds, plan.lowest)
+            wiring.connect(m, serialise.o, search.i)
+            wiring.connect(m, search.o, wiring.flipped(self.o))
+        return m

@@ -1,0 +1,1 @@
+"""The HDL target: a network as a pipeline of cores, planned, simulated, built."""
