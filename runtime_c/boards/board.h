@@ -21,8 +21,33 @@ void board_exit(int status);
 void board_begin(void);
 void board_end(void);
 
-/* How deep the stack grew below the caller of board_paint_stack(), in bytes. */
-void board_paint_stack(void);
+/* How far calls of the function that calls both made the stack grow in between, in bytes. */
+static inline void board_paint_stack(void) __attribute__((always_inline));
 uint32_t board_stack_used(void);
+
+void board_paint_stack_below(volatile uint8_t *top);
+
+/* Where the stack of the function ends that this is inlined into. */
+static inline volatile uint8_t *board_stack_pointer(void) __attribute__((always_inline));
+static inline volatile uint8_t *board_stack_pointer(void)
+{
+    volatile uint8_t *pointer;
+#if defined(__AVR__)
+    __asm volatile("in %A0, __SP_L__\n\tin %B0, __SP_H__" : "=r"(pointer));
+    return pointer + 1; /* it points to the first free byte */
+#elif defined(__arm__)
+    __asm volatile("mov %0, sp" : "=r"(pointer));
+#elif defined(__riscv)
+    __asm volatile("mv %0, sp" : "=r"(pointer));
+#elif defined(__powerpc__)
+    __asm volatile("mr %0, 1" : "=r"(pointer));
+#endif
+    return pointer;
+}
+
+static inline void board_paint_stack(void)
+{
+    board_paint_stack_below(board_stack_pointer());
+}
 
 #endif

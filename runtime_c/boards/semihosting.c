@@ -62,14 +62,3 @@ void board_exit(int status)
         board_semihost(SYS_EXIT, status == 0 ? APPLICATION_EXIT : RUN_TIME_ERROR);
     }
 }
-
-/* Kept apart: the same code at one address would be one mark. */
-__attribute__((noinline, no_icf)) void board_begin(void)
-{
-    __asm volatile("");
-}
-
-__attribute__((noinline, no_icf)) void board_end(void)
-{
-    __asm volatile("");
-}

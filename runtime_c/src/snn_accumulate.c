@@ -7,7 +7,8 @@ void snn_accumulate(const void *op, const snn_values *output, unsigned char *row
     (void)op;
     (void)balance;
     for (size_t i = 0; i < count; ++i) {
-        membrane[i] += current[i];
+        current[i] += membrane[i];
+        membrane[i] = current[i];
     }
-    snn_put_line(rows, output, membrane);
+    snn_put_line(rows, output, current);
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "snn_model.h"
 #include "snn_pairs.h"
 
 #if defined(__GNUC__) && (defined(__AVX2__) || defined(__ARM_NEON))
@@ -28,7 +29,7 @@ static inline snn_words snn_add_words(snn_words sums, uint32_t count, const int3
 
 static inline void snn_put_words(uint32_t *to, snn_words sums)
 {
-    memcpy(to, &sums, sizeof sums);
+    (void)memcpy(to, &sums, sizeof sums);
 }
 
 /* Adds the sums of 16 bits that they hold to sixteen numbers. */
@@ -81,7 +82,8 @@ static inline snn_words snn_no_words(void)
     return none;
 }
 
-static inline snn_words snn_add_words(snn_words sums, uint32_t count, const int32_t *weights)
+static inline snn_words snn_add_words(snn_words sums, uint32_t count,
+                                      const SNN_FLASH int32_t *weights)
 {
     sums.a0 += count * (uint32_t)weights[0];
     sums.a1 += count * (uint32_t)weights[1];
@@ -128,7 +130,8 @@ static inline snn_halves snn_no_halves(void)
     return none;
 }
 
-static inline snn_halves snn_add_halves(snn_halves sums, int32_t count, const int32_t *weights)
+static inline snn_halves snn_add_halves(snn_halves sums, int32_t count,
+                                        const SNN_FLASH int32_t *weights)
 {
     sums.a0 = snn_add_low(sums.a0, weights[0], count);
     sums.a1 = snn_add_high(sums.a1, weights[0], count);

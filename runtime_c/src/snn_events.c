@@ -24,7 +24,7 @@ static snn_event *list_bits(snn_event *to, const uint8_t *row, uint16_t channels
 }
 
 static inline snn_event *list_bytes(snn_event *to, const uint8_t *row, size_t channels,
-                                    uint32_t word, uint32_t words)
+                                    size_t word, size_t words)
 {
     for (const uint8_t *end = row + channels; row < end; ++row) {
         if (*row != 0) {
@@ -83,10 +83,10 @@ static void end_columns(const snn_synapse *synapse, const snn_event_row *list, u
 }
 
 /* The events of a column of `height` bytes, whose addresses and words are as far apart as given. */
-static snn_event *list_column(snn_event *to, const uint8_t *byte, int32_t height, size_t line_bytes,
+static snn_event *list_column(snn_event *to, const uint8_t *byte, size_t height, size_t line_bytes,
                           uint16_t word, uint16_t row_step)
 {
-    uint32_t at = word;
+    size_t at = word;
     for (; height > 0; --height) {
         if (*byte != 0) {
             to->word = (uint16_t)at;
@@ -100,7 +100,7 @@ static snn_event *list_column(snn_event *to, const uint8_t *byte, int32_t height
 }
 
 /* Whether the bytes of four columns, which begin at words, are all 0. */
-static bool are_zero(const uint8_t *byte, int32_t height, size_t line_bytes)
+static bool are_zero(const uint8_t *byte, size_t height, size_t line_bytes)
 {
     uint32_t any = 0;
     for (; height > 0; --height) {
@@ -113,7 +113,7 @@ static bool are_zero(const uint8_t *byte, int32_t height, size_t line_bytes)
 /* What a list of merged rows is made of: `height` rows of the source that a line sees. */
 typedef struct {
     const unsigned char *row; /* of column 0 in the first of them */
-    int32_t height;
+    size_t height;
     uint16_t word;            /* of an event there */
     uint16_t below;           /* from a row to the next, in words */
     size_t line_bytes;
@@ -123,7 +123,7 @@ typedef struct {
 static snn_event *list_bytes_by_columns(const snn_event_row *list, uint16_t *first,
                                         const strip *from, uint16_t width, uint16_t step)
 {
-    const bool by_words = ((uintptr_t)from->row | from->line_bytes) % 4 == 0;
+    const bool by_words = (uintptr_t)from->row % 4 == 0 && from->line_bytes % 4 == 0;
     const uint8_t *byte = from->row;
     uint16_t word = from->word, x = 0;
     snn_event *to = list->events;
@@ -158,7 +158,8 @@ static void list_columns(const snn_synapse *synapse, unsigned char *events,
     const int32_t begin = top < 0 ? 0 : top, bottom = top + window->kernel_height;
     const int32_t end = bottom < source->height ? bottom : source->height;
     const size_t line_bytes = snn_row_offset(source, 1, 0);
-    const strip from = {plane + (size_t)begin * line_bytes, end - begin,
+    const size_t height = end > begin ? (size_t)(end - begin) : 0; /* all may be padding */
+    const strip from = {plane + (size_t)begin * line_bytes, height,
                         (uint16_t)((begin - top) * below), below, line_bytes};
     uint16_t *const first = begin_columns(synapse, &list);
     snn_event *to = list.events;
@@ -170,7 +171,7 @@ static void list_columns(const snn_synapse *synapse, unsigned char *events,
             const unsigned char *row = from.row + x * source->row_bytes;
             uint16_t word = (uint16_t)(from.word + x * step);
             first[x] = (uint16_t)(to - list.events);
-            for (int32_t k = 0; k < from.height; ++k) {
+            for (size_t k = 0; k < from.height; ++k) {
                 to = list_position(to, row, source, word, op->words);
                 row += line_bytes;
                 word = (uint16_t)(word + below);

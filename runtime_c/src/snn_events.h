@@ -14,7 +14,7 @@
 #ifndef SNN_EVENTS_H
 #define SNN_EVENTS_H
 
-#include "snn_model.h"
+#include "snn_window.h"
 
 /* An event: which weights it meets, counted in words from those of column 0, and how many spikes. */
 typedef struct {
@@ -29,14 +29,19 @@ typedef struct {
     snn_event *events;
 } snn_event_row;
 
-/* From where the first window begins to the end of the last one, or of the source. */
+/* The events that a window sees of a row, at least one. An event's weights are at `origin` plus its
+ * words. That is a number and no pointer, because no weight need be there: what the window sees begins
+ * further on. */
+typedef struct {
+    const snn_event *begin, *end;
+    uintptr_t origin;
+} snn_slice;
+
+/* Columns of a list. */
 static inline size_t snn_columns(const snn_synapse *synapse)
 {
     const snn_lanes_op *op = synapse->op;
-    const snn_window *window = &op->window;
-    const size_t source = (size_t)window->pad_left + synapse->source->width;
-    const size_t seen = (synapse->width - (size_t)1) * window->stride_x + window->kernel_width;
-    return source > seen ? source : seen;
+    return snn_columns_seen(&op->window, synapse->source, synapse->width);
 }
 
 /* Of the array `first`, padded. */

@@ -51,12 +51,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const snn_
         snn_add_synapses(lines->constant, layer, call, 0, constant, call->begin, y);
     }
     for (uint16_t t = call->begin; t < call->end; ++t) {
-        if (constant > 0) {
-            snn_copy_words(lines->current, lines->constant, snn_line_count(layer));
-        } else {
-            snn_fill_line(lines->current, &layer->bias, output);
-        }
-        snn_add_synapses(lines->current, layer, call, constant, layer->synapse_count, t, y);
+        snn_gather_current(layer, call, lines, t, y);
         unsigned char *rows = snn_output_line(layer, call, t, y);
         if (layer->fire != NULL) {
             layer->fire(layer->neuron, output, rows, lines->current, lines->membrane,
@@ -65,9 +60,7 @@ static void gather_line(const snn_layer *layer, const snn_call *call, const snn_
             snn_put_line(rows, output, lines->current);
         }
         if (call->trace != NULL) {
-            snn_get_line(lines->current, rows, output);
-            snn_report_line(layer, call, lines->current, layer->fire != NULL ? lines->membrane : NULL,
-                        t, y);
+            snn_report_rows(layer, call, lines, rows, t, y);
         }
         if (layer->pooled != NULL) {
             snn_pool_line(layer, call, lines->current, rows, t, y);

@@ -5,17 +5,16 @@
 #include "snn_report.h"
 #include "snn_row.h"
 
+#define REPORTED 16 /* neurons at a time */
+
 snn_scratch_lines snn_scratch_of(const snn_layer *layer, const snn_call *call)
 {
     const size_t count = snn_line_count(layer);
     snn_scratch_lines lines;
     lines.current = (int32_t *)(void *)(call->arena + layer->scratch);
-    lines.membrane = lines.current + count;
-    lines.balance = lines.membrane + (layer->fire != NULL ? count : 0);
+    lines.membrane = layer->has_membrane ? lines.current + count : NULL;
+    lines.balance = lines.current + (layer->has_membrane ? 2 * count : count);
     lines.constant = lines.balance + (layer->has_balance ? count : 0);
-    if (!layer->has_membrane && call->trace == NULL) {
-        lines.membrane = NULL;
-    }
     return lines;
 }
 
@@ -53,21 +52,6 @@ void snn_add_synapses(int32_t *line, const snn_layer *layer, const snn_call *cal
     }
 }
 
-void snn_copy_words(int32_t *to, const int32_t *from, size_t count)
-{
-    for (; count >= 4; count -= 4) {
-        to[0] = from[0];
-        to[1] = from[1];
-        to[2] = from[2];
-        to[3] = from[3];
-        to += 4;
-        from += 4;
-    }
-    for (; count > 0; --count) {
-        *to++ = *from++;
-    }
-}
-
 void snn_fill_line(int32_t *line, const snn_array *row, const snn_values *values)
 {
     const size_t channels = values->channels;
@@ -101,4 +85,63 @@ void snn_report_line(const snn_layer *layer, const snn_call *call, const int32_t
         .membranes = membranes,
     };
     snn_report(call, &step, layer->is_constant);
+}
+
+void snn_gather_current(const snn_layer *layer, const snn_call *call,
+                        const snn_scratch_lines *lines, uint16_t t, uint16_t y)
+{
+    if (layer->constant_synapses > 0) {
+        snn_copy_words(lines->current, lines->constant, snn_line_count(layer));
+    } else {
+        snn_fill_line(lines->current, &layer->bias, layer->output);
+    }
+    snn_add_synapses(lines->current, layer, call, layer->constant_synapses, layer->synapse_count, t,
+                     y);
+}
+
+/* Of neurons that do not remember the membrane is the current, which is gathered once more, so that a
+ * run that is not traced needs no memory for both. */
+static void report_current(const snn_layer *layer, const snn_call *call,
+                           const snn_scratch_lines *lines, const unsigned char *row, uint16_t t,
+                           uint16_t y)
+{
+    const snn_values *output = layer->output;
+    const uint16_t channels = output->channels;
+    int32_t outputs[REPORTED];
+    snn_step step = {
+        .layer = layer->number,
+        .timestep = t,
+        .neuron = y * (uint32_t)snn_line_count(layer),
+        .outputs = outputs,
+        .membranes = lines->current,
+    };
+    snn_gather_current(layer, call, lines, t, y);
+    for (uint16_t x = 0; x < output->width; ++x) {
+        uint16_t c = 0;
+        while (c < channels) {
+            uint16_t count = 0;
+            while (count < REPORTED && c + count < channels) {
+                /* cppcheck-suppress unreadVariable ; by the trace, as step.outputs */
+                outputs[count] = snn_get(row, output->type, (size_t)c + count);
+                ++count;
+            }
+            step.count = count;
+            snn_report(call, &step, layer->is_constant);
+            step.neuron += count;
+            step.membranes += count;
+            c = (uint16_t)(c + count);
+        }
+        row += output->row_bytes;
+    }
+}
+
+void snn_report_rows(const snn_layer *layer, const snn_call *call, const snn_scratch_lines *lines,
+                     const unsigned char *rows, uint16_t t, uint16_t y)
+{
+    if (layer->fire != NULL && !layer->has_membrane) {
+        report_current(layer, call, lines, rows, t, y);
+    } else {
+        snn_get_line(lines->current, rows, layer->output);
+        snn_report_line(layer, call, lines->current, lines->membrane, t, y);
+    }
 }

@@ -7,7 +7,7 @@
 /* The scratch of a layer, one line each; those that a layer does not need do not exist. */
 typedef struct {
     int32_t *current;
-    int32_t *membrane; /* with neurons, NULL where nobody wants to know */
+    int32_t *membrane; /* with neurons that remember, else NULL */
     int32_t *balance;  /* with neurons that take spikes back */
     int32_t *constant; /* with constant synapses: what they and the bias add up to */
 } snn_scratch_lines;
@@ -27,17 +27,21 @@ void snn_prepare_line(const snn_layer *layer, const snn_call *call, uint16_t y);
 void snn_add_synapses(int32_t *line, const snn_layer *layer, const snn_call *call, uint16_t first,
                       uint16_t end, uint16_t t, uint16_t y);
 
+/* Sets lines->current to what line y receives at timestep t. */
+void snn_gather_current(const snn_layer *layer, const snn_call *call,
+                        const snn_scratch_lines *lines, uint16_t t, uint16_t y);
+
 /* One row in every position of a line: the array's, or 0 where it is NULL. */
 void snn_fill_line(int32_t *line, const snn_array *row, const snn_values *values);
-
-/* In ascending order, so that what was just written is copied on where they overlap. For memcpy, which
- * is a loop over bytes in small libraries. */
-void snn_copy_words(int32_t *to, const int32_t *from, size_t count);
 
 /* Where line y goes: what is pooled at once is not kept. */
 unsigned char *snn_output_line(const snn_layer *layer, const snn_call *call, uint16_t t, uint16_t y);
 
-/* Of a call that is traced. `membranes`: or NULL. */
+/* Of a call that is traced: a line whose neurons have fired, to `rows`. It may change lines->current. */
+void snn_report_rows(const snn_layer *layer, const snn_call *call, const snn_scratch_lines *lines,
+                     const unsigned char *rows, uint16_t t, uint16_t y);
+
+/* The same of numbers. `membranes`: or NULL. */
 void snn_report_line(const snn_layer *layer, const snn_call *call, const int32_t *outputs,
                      const int32_t *membranes, uint16_t t, uint16_t y);
 

@@ -5,6 +5,8 @@
  *     input a      1 0 0 1 1     running count  1 1 1 2 3
  *     input b      0 1 1 0 0                    0 1 2 2 2
  *     sent         1 0 1 0 1     largest        1 1 2 2 3
+ *
+ * In a stream, where counts would grow without end, each is kept as what it lacks to the largest.
  */
 #include <string.h>
 
@@ -18,7 +20,7 @@ typedef struct {
     size_t row;
     int32_t *sent;     /* [channel]: what it sends at this timestep */
     int32_t *passed;   /* [channel]: what it has sent in all */
-    int32_t *received; /* [tap][channel]: running counts; those of padding stay 0, unused */
+    int32_t *received; /* [tap][channel]: running counts; those of padding mean nothing */
 } position;
 
 static uint16_t tap_count(const snn_window *window)
@@ -77,15 +79,28 @@ static void step(const snn_synapse *synapse, const unsigned char *plane, const p
     }
 }
 
+/* What the counts of a stream lack to the largest of them, `most` at most. */
+static void forget(const position *at, size_t channels, uint16_t taps, int32_t most)
+{
+    int32_t *count = at->received;
+    for (uint16_t tap = 0; tap < taps; ++tap) {
+        for (size_t c = 0; c < channels; ++c) {
+            const int32_t behind = *count - at->sent[c];
+            *count++ = behind < -most ? -most : behind;
+        }
+    }
+}
+
 static void pool_row(const snn_layer *layer, const snn_call *call, const position *at)
 {
     const snn_synapse *synapse = &layer->synapses[0];
-    const uint16_t taps = tap_count(&((const snn_max_pool_op *)synapse->op)->window);
+    const snn_max_pool_op *op = synapse->op;
+    const uint16_t taps = tap_count(&op->window);
     const size_t counts = (size_t)taps * synapse->channels;
 
     if (call->begin == 0) {
-        memset(at->received, 0, counts * sizeof *at->received);
-        memset(at->passed, 0, synapse->channels * sizeof *at->passed);
+        (void)memset(at->received, 0, counts * sizeof *at->received);
+        (void)memset(at->passed, 0, synapse->channels * sizeof *at->passed);
     } else {
         snn_get_row(at->received,
                     call->arena + layer->membrane->offset + at->row * layer->membrane->row_bytes,
@@ -105,6 +120,9 @@ static void pool_row(const snn_layer *layer, const snn_call *call, const positio
             .outputs = at->sent,
         };
         snn_report(call, &done, false);
+        if (op->most_behind > 0) {
+            forget(at, synapse->channels, taps, op->most_behind);
+        }
     }
     if (layer->membrane != NULL) {
         snn_put_row(call->arena + layer->membrane->offset + at->row * layer->membrane->row_bytes,

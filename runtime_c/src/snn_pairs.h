@@ -5,6 +5,7 @@
 #ifndef SNN_PAIRS_H
 #define SNN_PAIRS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
@@ -20,6 +21,16 @@ static inline int32_t snn_low(uint32_t sum)
 static inline int32_t snn_high(uint32_t sum)
 {
     return (int16_t)((sum - (uint32_t)snn_low(sum)) >> 16);
+}
+
+/* A weight in a word, of a sum of words or of a pair. */
+static inline int32_t snn_half(uint32_t word, bool high, bool is_sum)
+{
+    const int32_t low = snn_low(word);
+    if (!high) {
+        return low;
+    }
+    return is_sum ? snn_high(word) : (int16_t)(word >> 16);
 }
 
 /* sum + count * the half of a pair; `count` fits 16 bits. */

@@ -47,8 +47,8 @@ static void pool_bytes(const snn_pooled *pooled, uint8_t *to, const uint8_t *fro
                 const uint8_t value = from[k * channels];
                 if (!pooled->takes_maximum) {
                     result = (uint8_t)(result + value);
-                } else if (result < value) {
-                    result = value;
+                } else {
+                    result = result < value ? value : result;
                 }
             }
             *to++ = result;

@@ -7,7 +7,9 @@ void snn_report(const snn_call *call, const snn_step *step, bool is_constant)
     }
     snn_step now = *step;
     call->trace(call->user, &now);
-    while (is_constant && ++now.timestep < call->timesteps) {
-        call->trace(call->user, &now);
+    if (is_constant) {
+        while (++now.timestep < call->timesteps) {
+            call->trace(call->user, &now);
+        }
     }
 }

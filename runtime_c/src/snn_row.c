@@ -1,12 +1,10 @@
-#include <string.h>
-
 #include "snn_bits.h"
 #include "snn_row.h"
 
 void snn_clear(void *to, size_t bytes)
 {
     unsigned char *byte = to;
-    if ((uintptr_t)to % sizeof(uint32_t) == 0) {
+    if ((uintptr_t)to % SNN_ARENA_ALIGNMENT == 0) {
         uint32_t *word = to;
         for (; bytes >= 32; bytes -= 32) {
             word[0] = 0, word[1] = 0, word[2] = 0, word[3] = 0;
@@ -15,8 +13,27 @@ void snn_clear(void *to, size_t bytes)
         }
         byte = (unsigned char *)word;
     }
-    for (; bytes > 0; --bytes) {
+    if (bytes % 2 != 0) {
         *byte++ = 0;
+    }
+    for (bytes /= 2; bytes > 0; --bytes) {
+        byte[0] = 0, byte[1] = 0;
+        byte += 2;
+    }
+}
+
+void snn_copy_words(int32_t *to, const int32_t *from, size_t count)
+{
+    for (; count >= 4; count -= 4) {
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = from[2];
+        to[3] = from[3];
+        to += 4;
+        from += 4;
+    }
+    for (; count > 0; --count) {
+        *to++ = *from++;
     }
 }
 
@@ -44,7 +61,7 @@ void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count)
         }
         break;
     default:
-        memcpy(to, row, count * sizeof *to);
+        snn_copy_words(to, row, count);
         break;
     }
 }
@@ -53,9 +70,15 @@ void snn_get_array(int32_t *to, const snn_array *array, size_t count)
 {
     if (array->data == NULL) {
         snn_clear(to, count * sizeof *to);
-    } else {
-        snn_get_row(to, array->data, array->type, count);
+        return;
     }
+#if SNN_FLASH_IS_APART
+    for (size_t i = 0; i < count; ++i) {
+        to[i] = snn_at(array, i);
+    }
+#else
+    snn_get_row(to, array->data, array->type, count);
+#endif
 }
 
 static void put_bits(uint8_t *row, size_t count, const int32_t *from)
@@ -99,7 +122,7 @@ void snn_put_row(void *row, uint8_t type, size_t count, const int32_t *from)
         }
         break;
     default:
-        memcpy(row, from, count * sizeof *from);
+        snn_copy_words(row, from, count);
         break;
     }
 }
@@ -114,7 +137,8 @@ void snn_get_line(int32_t *to, const unsigned char *rows, const snn_values *valu
 {
     const bool dense = is_dense(values);
     const size_t count = dense ? (size_t)values->width * values->channels : values->channels;
-    for (uint16_t x = 0; x < (dense ? 1 : values->width); ++x) {
+    const uint16_t rows_apart = dense ? 1 : values->width;
+    for (uint16_t x = 0; x < rows_apart; ++x) {
         snn_get_row(to + (size_t)x * count, rows + x * values->row_bytes, values->type, count);
     }
 }
@@ -123,7 +147,8 @@ void snn_put_line(unsigned char *rows, const snn_values *values, const int32_t *
 {
     const bool dense = is_dense(values);
     const size_t count = dense ? (size_t)values->width * values->channels : values->channels;
-    for (uint16_t x = 0; x < (dense ? 1 : values->width); ++x) {
+    const uint16_t rows_apart = dense ? 1 : values->width;
+    for (uint16_t x = 0; x < rows_apart; ++x) {
         snn_put_row(rows + x * values->row_bytes, values->type, count, from + (size_t)x * count);
     }
 }
@@ -158,18 +183,35 @@ void snn_add_row(int32_t *restrict current, const void *restrict row, uint8_t ty
 }
 
 static void add_products_8(int32_t *restrict current, const int8_t *restrict row, size_t count,
-                           const int8_t *restrict weights)
+                           const SNN_FLASH int8_t *restrict weights)
 {
     for (size_t i = 0; i < count; ++i) {
         current[i] += (int32_t)weights[i] * row[i];
     }
 }
 
+#if SNN_HAS_VECTORS
+/* The same for shortcuts of counts; elsewhere not worth its code. */
+static void add_products_of_counts(int32_t *restrict current, const uint8_t *restrict row,
+                                   size_t count, const SNN_FLASH int16_t *restrict weights)
+{
+    for (size_t i = 0; i < count; ++i) {
+        current[i] += (int32_t)weights[i] * row[i];
+    }
+}
+#endif
+
 void snn_add_products(int32_t *current, const void *row, uint8_t type, size_t count,
                       const snn_array *weights, size_t at)
 {
+#if SNN_HAS_VECTORS
+    if (weights->type == SNN_I16 && type == SNN_U8) {
+        add_products_of_counts(current, row, count, (const SNN_FLASH int16_t *)weights->data + at);
+        return;
+    }
+#endif
     if (weights->type == SNN_I8 && type == SNN_I8) {
-        add_products_8(current, row, count, (const int8_t *)weights->data + at);
+        add_products_8(current, row, count, (const SNN_FLASH int8_t *)weights->data + at);
         return;
     }
     if (type == SNN_BITS) {
@@ -190,7 +232,7 @@ void snn_add_products(int32_t *current, const void *row, uint8_t type, size_t co
 
 /* current[o] += value * weights[o], for the usual 8-bit weights */
 static inline void add_narrow(int32_t *restrict current, uint16_t outputs,
-                              const int8_t *restrict weights, int32_t value)
+                              const SNN_FLASH int8_t *restrict weights, int32_t value)
 {
     while (outputs >= LANES) {
         for (uint16_t lane = 0; lane < LANES; ++lane) {
@@ -210,7 +252,7 @@ static inline void add_weights(int32_t *current, uint16_t outputs, const snn_arr
                                size_t at, int32_t value)
 {
     if (weights->type == SNN_I8) {
-        add_narrow(current, outputs, (const int8_t *)weights->data + at, value);
+        add_narrow(current, outputs, (const SNN_FLASH int8_t *)weights->data + at, value);
     } else {
         for (uint16_t o = 0; o < outputs; ++o) {
             current[o] += value * snn_at(weights, at + o);
@@ -230,7 +272,7 @@ void snn_add_events(int32_t *current, uint16_t outputs, const void *row, uint8_t
                 c = (c | 7) + 1; /* no spike in the rest of this byte */
                 continue;
             }
-            if (rest & 1) {
+            if ((rest & 1) != 0) {
                 add_weights(current, outputs, weights, at + (size_t)(c - first) * outputs, 1);
             }
             ++c;

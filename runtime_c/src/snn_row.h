@@ -16,9 +16,15 @@ static inline int32_t snn_get(const void *row, uint8_t type, size_t index)
     }
 }
 
+/* Element `index` of an array of parameters. */
 static inline int32_t snn_at(const snn_array *array, size_t index)
 {
-    return snn_get(array->data, array->type, index);
+    switch (array->type) {
+    case SNN_U8: return ((const SNN_FLASH uint8_t *)array->data)[index];
+    case SNN_I8: return ((const SNN_FLASH int8_t *)array->data)[index];
+    case SNN_I16: return ((const SNN_FLASH int16_t *)array->data)[index];
+    default: return ((const SNN_FLASH int32_t *)array->data)[index];
+    }
 }
 
 /* The row of `position` in a plane of `values`. */
@@ -36,6 +42,10 @@ static inline unsigned char *snn_plane(unsigned char *arena, const snn_values *v
 
 /* For memset, which is a loop over bytes in small libraries. */
 void snn_clear(void *to, size_t bytes);
+
+/* In ascending order, so that what was just written is copied on where they overlap. For memcpy, which
+ * is a loop over bytes in small libraries. */
+void snn_copy_words(int32_t *to, const int32_t *from, size_t count);
 
 /* Widens `count` elements to 32 bits. */
 void snn_get_row(int32_t *to, const void *row, uint8_t type, size_t count);

@@ -22,7 +22,7 @@
 /* The runs of one column of inputs: in each line reached, where they begin and how long they are. */
 typedef struct {
     uint32_t *sums[MOST_LINES];
-    const int32_t *weights[MOST_LINES]; /* of channel 0 */
+    const SNN_FLASH int32_t *weights[MOST_LINES]; /* of channel 0 */
     uint16_t lines;
     size_t to;     /* word of the lines' sums where the run begins */
     size_t from;   /* word of the weights */
@@ -30,7 +30,8 @@ typedef struct {
     size_t step;   /* from the weights of a channel to those of the next */
 } runs;
 
-static void add_run(uint32_t *restrict sums, const int32_t *restrict weights, size_t length)
+static void add_run(uint32_t *restrict sums, const SNN_FLASH int32_t *restrict weights,
+                    size_t length)
 {
     for (; length >= 8; length -= 8) {
         sums[0] += (uint32_t)weights[0];
@@ -49,8 +50,8 @@ static void add_run(uint32_t *restrict sums, const int32_t *restrict weights, si
     }
 }
 
-static void add_run_times(uint32_t *restrict sums, const int32_t *restrict weights, size_t length,
-                          uint32_t count)
+static void add_run_times(uint32_t *restrict sums, const SNN_FLASH int32_t *restrict weights,
+                          size_t length, uint32_t count)
 {
     for (; length >= 8; length -= 8) {
         sums[0] += (uint32_t)weights[0] * count;
@@ -164,9 +165,9 @@ void snn_scatter(const snn_synapse *synapse, unsigned char *prepared, const unsi
     int32_t iy = y == 0 ? 0 : end - window->stride_y; /* the lines above were sent on before */
 
     if (y == 0) {
-        memset(sums, 0, op->lines * line_words * sizeof *sums);
+        (void)memset(sums, 0, op->lines * line_words * sizeof *sums);
     } else { /* the line before was read, its sums are now those of a line further down */
-        memset(sums + (size_t)((y - 1) % op->lines) * line_words, 0, line_words * sizeof *sums);
+        (void)memset(sums + (size_t)((y - 1) % op->lines) * line_words, 0, line_words * sizeof *sums);
     }
     for (iy = iy < 0 ? 0 : iy; iy < end && iy < source->height; ++iy) {
         runs to;

@@ -28,14 +28,15 @@ static void fire(const snn_layer *layer, uint16_t timesteps, unsigned char *rows
             if (current[i] >= least) {
                 unsigned char *byte = row;
                 int32_t v = initial;
-                for (uint16_t t = timesteps; t > 0; --t) {
+                uint16_t t = timesteps; /* one at least */
+                do {
                     v += current[i];
                     if (v >= threshold) {
                         v -= threshold;
                         *byte |= bit;
                     }
                     byte += plane_bytes;
-                }
+                } while (--t > 0);
             }
             row += row_bytes;
         }
@@ -71,11 +72,13 @@ void snn_trains(const snn_layer *layer, const snn_call *call)
         snn_prepare_line(layer, call, y);
         snn_fill_line(lines.constant, &layer->bias, output);
         snn_add_synapses(lines.constant, layer, call, 0, layer->synapse_count, 0, y);
-        for (uint16_t t = 0; t < timesteps; ++t) {
+        uint16_t t = 0;
+        do { /* there is one timestep at least */
             snn_clear(rows + t * output->plane_bytes, output->width * output->row_bytes);
-        }
+        } while (++t < timesteps);
         fire(layer, timesteps, rows, lines.constant);
-        for (uint16_t t = 0; t < timesteps; ++t) {
+        t = 0;
+        do {
             unsigned char *const line = rows + t * output->plane_bytes;
             if (call->trace != NULL) {
                 report(layer, call, &lines, line, t, y);
@@ -83,6 +86,6 @@ void snn_trains(const snn_layer *layer, const snn_call *call)
             if (layer->pooled != NULL) {
                 snn_pool_line(layer, call, lines.current, line, t, y);
             }
-        }
+        } while (++t < timesteps);
     }
 }

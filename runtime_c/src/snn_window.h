@@ -14,6 +14,15 @@ static inline int32_t snn_tap(uint16_t position, uint16_t stride, uint16_t tap, 
     return index >= 0 && index < size ? index : SNN_PADDING;
 }
 
+/* From where the first of `width` windows begins to the end of the last one, or of the source. */
+static inline size_t snn_columns_seen(const snn_window *window, const snn_values *source,
+                                      uint16_t width)
+{
+    const size_t present = (size_t)window->pad_left + source->width;
+    const size_t seen = (width - (size_t)1) * window->stride_x + window->kernel_width;
+    return present > seen ? present : seen;
+}
+
 static inline int32_t snn_tap_y(const snn_window *window, const snn_values *source, uint16_t y,
                                 uint16_t ky)
 {

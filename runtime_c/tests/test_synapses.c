@@ -59,6 +59,44 @@ static void test_depthwise(void)
     CHECK_ROW(line, 1 + 50, -2 + 600);
 }
 
+/* Eight channels, of a window with padding on each side, over one row of two columns. */
+static void test_depthwise_by_eights(void)
+{
+    static const unsigned char counts[] = {1, 2, 3, 4, 5, 6, 7, 255, 9, 10, 11, 12, 13, 14, 15, 16};
+    static const signed char spikes_back[] = {-1, 2, 0, 0, 0, 0, 0, -128, 1, 0, 0, 0, 0, 0, 0, 1};
+    static const int8_t weights[] = {
+        1, 1, 1, 1, 1, 1, 1, 1, /* next row */ 1, 0, 2, -1, 1, 1, 1, -128, /* next tap */
+        1, 1, 1, 1, 1, 1, 1, 1, /* the last but one */ 10, 1, 0, 1, 0, 0, 0, 1};
+    /* [ky][kx]: the first row and column lie on padding where y = 0, x = 0 */
+    int8_t ordered[2 * 2 * 8];
+    for (size_t i = 0; i < 8; ++i) {
+        ordered[i] = weights[i], ordered[8 + i] = weights[16 + i];
+        ordered[16 + i] = weights[8 + i], ordered[24 + i] = weights[24 + i];
+    }
+    const snn_conv_op op = {
+        .weights = {ordered, SNN_I8}, .window = {2, 2, 1, 1, 1, 1, 1, 1}, .groups = 8};
+    snn_values source = {.channels = 8, .height = 1, .width = 2, .planes = 1, .type = SNN_U8,
+                         .row_bytes = 8, .plane_bytes = 16};
+    const snn_synapse synapse = {
+        .add = snn_depthwise, .op = &op, .source = &source, .channels = 8, .width = 3};
+    int32_t line[24] = {100};
+    snn_depthwise(line, &synapse, counts, 0);
+    CHECK_ROW(line, 110, 2, 0, 4, 0, 0, 0, 255, /* both */ 91, 10, 6, 8, 5, 6, 7, -32624,
+              /* the left one */ 9, 0, 22, -12, 13, 14, 15, -2048);
+    source.type = SNN_I8;
+    for (size_t i = 0; i < 24; ++i) {
+        line[i] = 0;
+    }
+    snn_depthwise(line, &synapse, (const unsigned char *)spikes_back, 0);
+    CHECK_ROW(line, -10, 2, 0, 0, 0, 0, 0, -128, 9, 0, 0, 0, 0, 0, 0, 16385,
+              1, 0, 0, 0, 0, 0, 0, -128);
+    for (size_t i = 0; i < 24; ++i) {
+        line[i] = 0;
+    }
+    snn_depthwise(line, &synapse, (const unsigned char *)spikes_back, 2); /* nothing but padding */
+    CHECK_ROW(line, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
 static void test_linear(void)
 {
     static const int8_t weights[] = {1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1};
@@ -68,6 +106,49 @@ static void test_linear(void)
     int32_t line[2] = {0};
     snn_linear(line, &synapse, bytes, 0);
     CHECK_ROW(line, 9, 12);
+}
+
+/* More inputs than are listed at a time, and outputs that eights and fours make up. */
+static void test_linear_by_eights(void)
+{
+    enum { INPUTS = 70, OUTPUTS = 12 };
+    unsigned char counts[INPUTS];
+    int8_t weights[INPUTS][OUTPUTS];
+    int32_t line[OUTPUTS] = {0}, expected[OUTPUTS] = {0};
+    const snn_values source = {.channels = 7, .height = 2, .width = 5, .planes = 1,
+                               .type = SNN_U8, .row_bytes = 7, .plane_bytes = INPUTS};
+    const snn_linear_op op = {.weights = {weights, SNN_I8}};
+    const snn_synapse synapse = {
+        .add = snn_linear, .op = &op, .source = &source, .channels = OUTPUTS, .width = 1};
+    for (int i = 0; i < INPUTS; ++i) {
+        counts[i] = (unsigned char)(i % 5 == 3 ? 0 : 255 - 3 * i);
+        for (int o = 0; o < OUTPUTS; ++o) {
+            weights[i][o] = (int8_t)((i * 37 + o * 11) % 256 - 128);
+            expected[o] += counts[i] * (int32_t)weights[i][o];
+        }
+    }
+    snn_linear(line, &synapse, counts, 0);
+    check_row("twelve outputs", line, expected, OUTPUTS);
+}
+
+/* Events whose weights lie further apart than sixteen bits count. */
+static void test_linear_of_many_outputs(void)
+{
+    enum { INPUTS = 40, OUTPUTS = 4096 };
+    static int8_t weights[INPUTS][OUTPUTS];
+    static int32_t line[OUTPUTS];
+    unsigned char counts[INPUTS] = {3};
+    const snn_values source = {.channels = INPUTS, .height = 1, .width = 1, .planes = 1,
+                               .type = SNN_U8, .row_bytes = INPUTS, .plane_bytes = INPUTS};
+    const snn_linear_op op = {.weights = {weights, SNN_I8}};
+    const snn_synapse synapse = {
+        .add = snn_linear, .op = &op, .source = &source, .channels = OUTPUTS, .width = 1};
+    counts[INPUTS - 1] = 200;
+    weights[0][0] = -128;
+    weights[INPUTS - 1][0] = 1, weights[INPUTS - 1][OUTPUTS - 1] = 127;
+    snn_linear(line, &synapse, counts, 0);
+    CHECK_ROW(line, 200 - 384, 0);
+    CHECK_ROW(line + OUTPUTS - 1, 200 * 127);
 }
 
 static void test_scale(void)
@@ -164,6 +245,36 @@ static void test_wide(void)
               0, 0, 0, 0, 0, 0, 2 * 0x7FFF, 0);
 }
 
+/* Weights of a byte each: 11 outputs are eight, and three of four. */
+static void test_pairs(void)
+{
+    static const SNN_FLASH snn_pair sums[] = {
+        SNN_SUM(1, -1), SNN_SUM(2, -2), SNN_SUM(3, -3), SNN_SUM(0, 127), SNN_SUM(-127, 5),
+        SNN_SUM(-6, 0), /* channel 1 */
+        SNN_SUM(10, 20), SNN_SUM(-30, -40), SNN_SUM(0, 0), SNN_SUM(-1, -1), SNN_SUM(7, 8),
+        SNN_SUM(9, 0),
+    };
+    static const SNN_FLASH snn_pair halves[] = {
+        SNN_HALVES(1, -1), SNN_HALVES(-2, 2), SNN_HALVES(127, -127), SNN_HALVES(0, 0),
+        /* channel 1 */
+        SNN_HALVES(-1, 1), SNN_HALVES(0, 0), SNN_HALVES(127, 3), SNN_HALVES(0, 0),
+    };
+    snn_lanes_op op = {.weights = sums, .window = WHOLE, .words = 6, .rows_at_once = 1,
+                       .has_pairs = true};
+    snn_synapse synapse = {.add = snn_lanes, .op = &op, .source = &as_bytes, .channels = 11,
+                           .width = 3, .prepare = snn_list_counts};
+    int32_t line[33] = {0}, wide[18] = {1000};
+    prepare_and_add(line, &synapse);
+    CHECK_ROW(line, 3, -3, 6, -6, 9, -9, 0, 381, -381, 15, -18, /* */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+              /* */ 20, 40, -60, -80, 0, 0, -2, -2, 14, 16, 18);
+    op.weights = halves;
+    op.words = 4;
+    synapse.add = snn_wide;
+    synapse.channels = 6;
+    prepare_and_add(wide, &synapse);
+    CHECK_ROW(wide, 1003, -3, -6, 6, 381, -381, /* */ 0, 0, 0, 0, 0, 0, /* */ -2, 2, 0, 0, 254, 6);
+}
+
 /* The same convolution as in test_lanes: a run holds tap 1, then tap 0. */
 static void test_scatter(void)
 {
@@ -202,17 +313,96 @@ static void test_scatter_with_stride(void)
     CHECK_ROW(second, 3, 1 + 5 + 9);
 }
 
+#define ROWS 5 /* of a source of seven columns */
+#define COLUMNS 7
+#define MOST 24 /* outputs */
+#define INPUTS 3
+
+static int32_t next_number(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (int32_t)(*state >> 24) - 128;
+}
+
+/* Words of snn_dense for three rows and columns, from weights in the order of snn_conv. */
+static void in_blocks(int32_t *to, const int8_t *weights, uint16_t inputs, uint16_t outputs)
+{
+    for (uint16_t first = 0; first < outputs; first = (uint16_t)(first + 16)) {
+        const uint16_t lanes = outputs - first > 8 ? 16 : 8, row = (uint16_t)(3 * inputs);
+        for (uint16_t ky = 0; ky < 3; ++ky) {
+            for (uint16_t i = 0; i < row; i = (uint16_t)(i + 2)) {
+                for (uint16_t o = first; o < first + lanes; ++o) {
+                    const size_t low = (size_t)(ky * row + i) * outputs + o;
+                    const int32_t second = i + 1 < row && o < outputs ? weights[low + outputs] : 0;
+                    *to++ = (int32_t)(((uint32_t)second << 16)
+                                         | (uint16_t)(o < outputs ? weights[low] : 0));
+                }
+            }
+        }
+    }
+}
+
+/* Inputs of any sign or not, with padding all round, against snn_conv. */
+static void check_dense(uint16_t inputs, uint16_t outputs, uint16_t stride, uint8_t type)
+{
+    static int8_t weights[9 * INPUTS * MOST];
+    static int32_t packed[3 * 5 * 32], prepared[3 * ((COLUMNS + 2) * INPUTS + 2) / 2];
+    static unsigned char plane[ROWS * COLUMNS * INPUTS];
+    const snn_values source = {.channels = inputs, .height = ROWS, .width = COLUMNS, .planes = 1,
+                               .type = type, .row_bytes = inputs, .plane_bytes = sizeof plane};
+    const snn_window window = {3, 3, stride, stride, 1, 1, 1, 1};
+    const uint16_t width = (uint16_t)((COLUMNS - 1) / stride + 1);
+    const snn_conv_op op = {.weights = {weights, SNN_I8}, .window = window, .groups = 1};
+    const snn_dense_op dense_op = {.weights = packed, .window = window};
+    const snn_synapse conv = {
+        .op = &op, .source = &source, .channels = outputs, .width = width};
+    const snn_synapse dense = {
+        .op = &dense_op, .source = &source, .channels = outputs, .width = width};
+    uint32_t state = (uint32_t)(inputs * outputs);
+
+    for (size_t i = 0; i < sizeof weights; ++i) {
+        weights[i] = (int8_t)next_number(&state);
+    }
+    for (size_t i = 0; i < sizeof plane; ++i) {
+        plane[i] = (unsigned char)next_number(&state);
+    }
+    in_blocks(packed, weights, inputs, outputs);
+    for (uint16_t y = 0; y < (ROWS - 1) / stride + 1; ++y) {
+        int32_t expected[COLUMNS * MOST] = {1, 2, 3}, got[COLUMNS * MOST] = {1, 2, 3};
+        snn_conv(expected, &conv, plane, y);
+        snn_widen(&dense, (unsigned char *)prepared, plane, y);
+        snn_dense(got, &dense, (const unsigned char *)prepared, y);
+        check_row("dense", got, expected, COLUMNS * MOST);
+    }
+}
+
+static void test_dense(void)
+{
+    static const uint16_t outputs[] = {1, 5, 8, 13, 16, 24};
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; ++i) {
+        check_dense(1, outputs[i], 1, SNN_U8);
+        check_dense(2, outputs[i], 1, SNN_I8);
+        check_dense(INPUTS, outputs[i], 1, SNN_U8);
+        check_dense(INPUTS, outputs[i], 2, SNN_I8);
+    }
+}
+
 int main(void)
 {
+    test_dense();
     test_lanes();
     test_wide();
+    test_pairs();
     test_scatter();
     test_scatter_with_stride();
     test_conv_with_padding();
     test_conv_with_groups();
     test_conv_of_bits_in_groups();
     test_depthwise();
+    test_depthwise_by_eights();
     test_linear();
+    test_linear_by_eights();
+    test_linear_of_many_outputs();
     test_scale();
     test_scale_of_bits();
     test_pools();

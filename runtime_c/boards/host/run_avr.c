@@ -3,7 +3,7 @@
  *     run_avr MCU RAM_END PROGRAM
  *
  * Reads the file `input`, writes `output`, and to `counts` a line with the cycles between each pair
- * of marks. RAM_END is the last address of RAM, where a board has more of it than its processor. */
+ * of marks, and two zeros, as nothing need be told beside cycles. RAM_END is the last address of RAM, where a board has more of it than its processor. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static void on_control(struct avr_t *avr, avr_io_addr_t address, uint8_t value, 
         begun = avr->cycle;
         break;
     case 'E':
-        fprintf(counts, "%llu\n", (unsigned long long)(avr->cycle - begun));
+        fprintf(counts, "%llu 0 0\n", (unsigned long long)(avr->cycle - begun));
         break;
     case 'X':
         state = DONE;

@@ -1,6 +1,6 @@
 /* model.h - the spiking network 'level_showcase', converted by snngen 0.1.0 (drawn).
  *
- * Network 7216753426160edd863ddef74b7c62860aaba305df2b5c8986c7a2edc8655f87.
+ * Network 29a8471b2b3551d7648847a188a9e48ead0656d5e6aa4a59119feadb1dcdd092.
  * Generated: change the network and emit again, rather than this file. */
 #ifndef MODEL_H
 #define MODEL_H
@@ -11,14 +11,19 @@
 extern "C" {
 #endif
 
-#define MODEL_DIGEST "7216753426160edd863ddef74b7c62860aaba305df2b5c8986c7a2edc8655f87"
-#define MODEL_ARENA_BYTES 884ul
+#define MODEL_NAME "level_showcase"
+#define MODEL_DIGEST "29a8471b2b3551d7648847a188a9e48ead0656d5e6aa4a59119feadb1dcdd092"
+#define MODEL_ARENA_BYTES 844ul
 #define MODEL_INPUT_BYTES 105ul /* HWC of 3x7x5 (CxHxW) */
+#define MODEL_CHANNELS 3
+#define MODEL_HEIGHT 7
+#define MODEL_WIDTH 5
+#define MODEL_IMAGE_IS_CHW 0
 #define MODEL_OUTPUTS 4
 #define MODEL_TIMESTEPS 1
 #define MODEL_OUTPUT_SCALE 0.5 /* the CNN's output is about membrane * scale */
 
-/* An arena as a variable:  static model_arena arena;  model_run(&arena, sizeof arena, ...); */
+/* An arena as a variable:  static model_arena arena;  every call takes &arena, sizeof arena. */
 typedef union model_arena {
     unsigned char bytes[MODEL_ARENA_BYTES];
     int32_t alignment;
@@ -46,7 +51,7 @@ int model_run_quantised(void *arena, size_t arena_bytes, const int16_t *values,
 int model_run_traced(void *arena, size_t arena_bytes, const uint8_t *image, int32_t *membranes,
                    snn_trace_fn *trace, void *user);
 
-/* Runs the images of model_selftest.c and compares the hashes of their whole traces with those that
+/* Runs the inputs of model_selftest.c and compares the hashes of their whole traces with those that
  * snngen computed. Returns 0, or a negative error. Without a call, the linker leaves it out. */
 int model_selftest(void *arena, size_t arena_bytes);
 
