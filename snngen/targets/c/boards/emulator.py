@@ -6,6 +6,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from snngen.errors import Problem, ToolError
 from snngen.resources import resource_dir
@@ -13,15 +14,22 @@ from snngen.targets.c.boards import PACKAGES, PROGRAM
 from snngen.targets.c.boards.firmware import Firmware
 from snngen.targets.c.build import host_compiler
 
-QUIET = ("-nographic", "-monitor", "none", "-serial", "none")
-SEMIHOSTING = ("-semihosting-config", "enable=on,target=native")
+
+class Count(NamedTuple):
+    """What passed between two marks: instructions or cycles; and of instructions, how many words or
+    bytes they loaded and stored, and how many did not follow the one before. Of cycles these are 0.
+    """
+
+    units: int
+    accesses: int
+    jumps: int
 
 
 def emulate(
     firmware: Firmware, request: bytes, *, seconds: float, count: bool = False
-) -> tuple[bytes, list[int]]:
-    """What the program answers to `request` on its board; with `count` also how many
-    instructions or cycles passed between each pair of marks.
+) -> tuple[bytes, list[Count]]:
+    """What the program answers to `request` on its board; with `count` also what passed between
+    each pair of marks.
 
     ToolError where the program does not end within `seconds`, or ends by a fault.
     """
@@ -41,19 +49,21 @@ def emulate(
     if done.returncode != 0:
         said = next(iter(reversed(done.stderr.splitlines())), f"exit code {done.returncode}")
         raise ToolError(Problem(f"the program on board {name}", "ended by a fault", said[:400]))
-    counts = (folder / "counts").read_text().split() if count else []
-    return (folder / "output").read_bytes(), [int(n) for n in counts]
+    lines = (folder / "counts").read_text().splitlines() if count else []
+    counts = [Count(*map(int, line.split())) for line in lines]
+    return (folder / "output").read_bytes(), counts
 
 
 def _qemu(firmware: Firmware, count: bool) -> list[str]:
-    command = [*firmware.board.machine, *QUIET, *SEMIHOSTING, "-kernel", PROGRAM]
+    emulator, *machine = firmware.board.machine
+    plugin: list[str] = []
     if count:
         (firmware.folder / "count.so").write_bytes(
             _host_tool("count_instructions.c", "-shared", "-fPIC", "-fvisibility=hidden")
         )
         begin, end = (firmware.symbols[f"board_{mark}"] for mark in ("begin", "end"))
-        command += ["-plugin", f"./count.so,begin={begin:#x},end={end:#x},to=counts"]
-    return command
+        plugin = ["-plugin", f"./count.so,begin={begin:#x},end={end:#x},to=counts"]
+    return [emulator, *plugin, *machine, PROGRAM]
 
 
 def _simavr(firmware: Firmware) -> list[str]:
