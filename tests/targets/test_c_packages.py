@@ -5,21 +5,24 @@ what stands for the few functions of the SDK that it calls.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from snngen.link import Device, answers, check_network
 from snngen.targets.c.build import write_tree
 from snngen.targets.c.emit import emit
 from snngen.targets.c.engine import Engine
 from snngen.targets.c.packages import PACKAGES, unarranged
+from tests.link_devices import Line
 from tests.networks import level_showcase, random_images, spiking_showcase
 
 USER = """#include <stdio.h>
 #include "digits.h"
+#include "snn_link.h"
 static digits_arena arena;
 int main(void)
 {
@@ -27,15 +30,32 @@ int main(void)
     return 0;
 }
 """
-ARDUINO_H = """#include <stddef.h>
+ARDUINO_H = b"""#include <stddef.h>
 #include <stdint.h>
 struct Port {
     void begin(long) {}
     void println(const char *) {}
     operator bool() { return true; }
+    int available() { return 0; }
+    int read() { return -1; }
+    size_t write(const uint8_t *, size_t count) { return count; }
 };
 static Port Serial;
+static inline unsigned long micros() { return 0; }
 """
+HOST_ARDUINO_H = b"""#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+struct Port {
+    void begin(long) {}
+    int available() { return 1; }
+    int read() { uint8_t byte; if (::read(0, &byte, 1) != 1) { exit(0); } return byte; }
+    size_t write(const uint8_t *bytes, size_t count) { return (size_t)::write(1, bytes, count); }
+};
+static Port Serial;
+static inline unsigned long micros() { return 0; }
+"""
+ARDUINO_MAIN = b"void setup(); void loop(); int main() { setup(); for (;;) { loop(); } }"
 SDK_STUBS = {
     "esp-idf": """
 include(CMakeParseArguments)
@@ -72,12 +92,6 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def needs(*tools: str) -> None:
-    missing = [tool for tool in tools if not shutil.which(tool)]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed")
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_is_the_same_network(package: str) -> None:
     net = spiking_showcase()
@@ -96,8 +110,8 @@ def test_a_package_is_the_same_network(package: str) -> None:
         np.testing.assert_array_equal(run.membranes, engine.run(images).membranes)
 
 
-def test_cmake_finds_it_installed(tmp_path: Path) -> None:
-    needs("cmake")
+def test_cmake_finds_it_installed(tmp_path: Path, require) -> None:
+    require("cmake")
     write_tree(emit(level_showcase(), prefix="digits"), tmp_path / "network")
     (tmp_path / "user").mkdir()
     (tmp_path / "user/user.c").write_text(USER)
@@ -115,8 +129,8 @@ def test_cmake_finds_it_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", SDK_STUBS)
-def test_cmake_of_an_sdk(package: str, tmp_path: Path) -> None:
-    needs("cmake")
+def test_cmake_of_an_sdk(package: str, tmp_path: Path, require) -> None:
+    require("cmake")
     write_tree(emit(level_showcase(), prefix="digits", package=package), tmp_path / "package")
     (tmp_path / "user.c").write_text(USER)
     (tmp_path / "CMakeLists.txt").write_text(
@@ -129,18 +143,45 @@ def test_cmake_of_an_sdk(package: str, tmp_path: Path) -> None:
     assert run(["build/user"], tmp_path) == "0"
 
 
-def test_arduino_compiles_for_an_avr(tmp_path: Path) -> None:
+def test_make_for_a_microcontroller(tmp_path: Path, require) -> None:
+    """The library, with the command that its Makefile shows, and a program that links to it."""
+    for tool in ("make", "arm-none-eabi-gcc"):
+        require(tool)
+    write_tree(emit(level_showcase(), prefix="digits"), tmp_path)
+    flags = "-Os -mcpu=cortex-m4 -mthumb"
+    command = ["make", "CC=arm-none-eabi-gcc", "AR=arm-none-eabi-ar", f"CFLAGS={flags}"]
+    run([*command, "build/libdigits.a"], tmp_path)
+    (tmp_path / "user.c").write_text(USER)
+    link = ["arm-none-eabi-gcc", *flags.split(), "-I.", "-Iruntime", "--specs=nosys.specs"]
+    run([*link, "user.c", "build/libdigits.a", "-o", "user.elf"], tmp_path)
+    listing = run(["arm-none-eabi-nm", "user.elf"], tmp_path)
+    assert " T digits_selftest" in listing and "snn_link" not in listing
+
+
+def test_cmake_of_a_larger_project(tmp_path: Path, require) -> None:
+    require("cmake")
+    write_tree(emit(level_showcase(), prefix="digits"), tmp_path / "network")
+    (tmp_path / "user.c").write_text(USER)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.13)\nproject(user C)\nadd_subdirectory(network)\n"
+        "add_executable(user user.c)\ntarget_link_libraries(user digits)\n"
+    )
+    run(["cmake", "-S", ".", "-B", "build"], tmp_path)
+    run(["cmake", "--build", "build", "--target", "user"], tmp_path)
+    assert run(["build/user"], tmp_path) == "0"
+
+
+@pytest.mark.parametrize("sketch", ["selftest", "link"])
+def test_arduino_compiles_for_an_avr(sketch: str, tmp_path: Path, require) -> None:
     """As its builder does: all of src/ with src/ to include from, and the sketch as C++."""
-    needs("avr-gcc")
+    require("avr-gcc")
     files = emit(level_showcase(), prefix="digits", package="arduino", optimise="size")
-    write_tree(files, tmp_path)
-    (tmp_path / "Arduino.h").write_text(ARDUINO_H)
+    write_tree({**files, "Arduino.h": ARDUINO_H, "main.cpp": ARDUINO_MAIN}, tmp_path)
     chip = ["-mmcu=atmega2560", "-Os", "-ffunction-sections", "-fdata-sections", "-Isrc"]
     sources = sorted(name for name in files if name.endswith(".c"))
     run(["avr-gcc", "-std=gnu11", *chip, "-c", *sources], tmp_path)
-    sketch = ["-include", "Arduino.h", "-x", "c++", "examples/selftest/selftest.ino"]
-    run(["avr-g++", "-std=gnu++11", *chip, "-c", *sketch, "-o", "sketch.o"], tmp_path)
-    (tmp_path / "main.cpp").write_text("void setup(); void loop(); int main() { setup(); loop(); }")
+    source = ["-include", "Arduino.h", "-x", "c++", f"examples/{sketch}/{sketch}.ino"]
+    run(["avr-g++", "-std=gnu++11", *chip, "-c", *source, "-o", "sketch.o"], tmp_path)
     run(["avr-g++", *chip, "-c", "main.cpp", "-o", "main.o"], tmp_path)
     objects = [f"{Path(name).stem}.o" for name in sources]
     run(["avr-gcc", *chip, "-Wl,--gc-sections", *objects, "sketch.o", "main.o"], tmp_path)
@@ -149,6 +190,27 @@ def test_arduino_compiles_for_an_avr(tmp_path: Path) -> None:
     )
     assert properties["name"] == "digits"
     assert properties["includes"] == "digits.h"
+
+
+def test_the_arduino_sketch_answers_a_host(tmp_path: Path, require) -> None:
+    """Compiled for this machine, its serial port standard input and output."""
+    require("g++")
+    net = level_showcase()
+    files = emit(net, prefix="digits", package="arduino")
+    write_tree({**files, "Arduino.h": HOST_ARDUINO_H, "main.cpp": ARDUINO_MAIN}, tmp_path)
+    sources = sorted(name for name in files if name.endswith(".c"))
+    run(["gcc", "-std=gnu11", "-Isrc", "-c", *sources], tmp_path)
+    source = ["-include", "Arduino.h", "-x", "c++", "examples/link/link.ino", "main.cpp"]
+    objects = [f"{Path(name).stem}.o" for name in sources]
+    command = ["g++", "-std=gnu++11", "-Wall", "-Wextra", "-Isrc", "-o", "device"]
+    run([*command, *source, "-x", "none", *objects], tmp_path)
+    with closing(Line(tmp_path / "device")) as line:
+        device = Device(line, "here", int(np.prod(net.input.shape)))
+        identity = check_network(device, net)
+        assert (identity.shape, identity.ticks_per_second) == (net.input.shape, 1_000_000)
+        assert device.selftest() == 0
+        found = list(answers(device, net, random_images(net, 2)))
+        assert [answer.difference for answer in found] == [None, None]
 
 
 def test_platformio_describes_itself() -> None:

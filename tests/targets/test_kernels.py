@@ -39,8 +39,15 @@ def test_reasons() -> None:
     assert reasons[conv2, ""] == "levels are products of 64 bits"
     assert reasons[fc2, ""] == ""
     small = {(k.layer, k.source): k for k in budget(net, optimise="size").kernels}
-    assert small[conv1, "input"].reason == "weights of a byte"
-    assert small[conv1, "input"].function == "snn_conv"
+    assert small[conv1, "input"].reason == "for size: weights of 8 bits"
+    assert small[conv1, "input"].function == "snn_packed"
+    assert (
+        small[conv1, ""].function == "snn_level"
+    )  # 63 thresholds are more than what replaces them
+    few = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=7))
+    climbing = {(k.layer, k.source): k for k in budget(few, optimise="size").kernels}
+    assert climbing[conv1, ""].function == "snn_climb"
+    assert climbing[conv1, ""].reason == "for size: one threshold after the other"
     spikes = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "if", timesteps=8))
     trains = [k for k in budget(spikes, schedule="fastest").kernels if k.function == "snn_trains"]
     assert [k.layer for k in trains] == [conv1]

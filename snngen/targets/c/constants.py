@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,19 @@ from numpy.typing import NDArray
 from snngen.targets.c.storage import Element
 
 LINE = 96
+Width = Literal["any", "8 bit", "more"]  # of a processor
+CONDITIONS: Mapping[Width, list[str]] = {
+    "any": [],
+    "8 bit": ["#if SNN_8_BIT"],
+    "more": ["#if !SNN_8_BIT"],
+}
 
 
 @dataclass(frozen=True)
 class ArrayView:
     """A constant array; `owner` is the layer, or the input, to which its bytes are charged. Its
-    `values` are the numbers of structs where an element has several, `fields`.
+    `values` are the numbers of structs where an element has several, `fields`, or of a `macro`.
+    `width`: which processors have it.
     """
 
     name: str
@@ -25,10 +34,29 @@ class ArrayView:
     owner: str
     comment: str
     fields: int = 1
+    macro: str = ""
+    width: Width = "any"
 
     @property
     def bytes(self) -> int:
-        return self.element.bytes * self.length
+        """On processors of more than 8 bits."""
+        return 0 if self.width == "8 bit" else self.element.bytes * self.length
+
+    @property
+    def bytes_on_8_bit(self) -> int:
+        """On processors of 8 bits, where a pair has as many as weights."""
+        if self.width == "more":
+            return 0
+        return (self.fields if self.macro else self.element.bytes) * self.length
+
+    @property
+    def condition(self) -> list[str]:
+        """The line that begins what only some processors have."""
+        return CONDITIONS[self.width]
+
+    @property
+    def end(self) -> list[str]:
+        return ["#endif"] if self.condition else []
 
     @property
     def length(self) -> int:
@@ -41,7 +69,8 @@ class ArrayView:
         if self.fields == 1:
             return wrapped(numbers)
         parts = (numbers[k : k + self.fields] for k in range(0, len(numbers), self.fields))
-        return wrapped([f"{{{', '.join(part)}}}" for part in parts])
+        begin, end = (f"{self.macro}(", ")") if self.macro else ("{", "}")
+        return wrapped([f"{begin}{', '.join(part)}{end}" for part in parts])
 
     @property
     def reference(self) -> str:
@@ -50,6 +79,7 @@ class ArrayView:
 
 
 NO_ARRAY = "{NULL, SNN_I8}"
+NOT_LOOKED_UP = "{NULL, SNN_U8}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +162,11 @@ class ModelView:
     output_position: int
     image_is_chw: str
     output_is_chw: str
+    progress: int
+
+    @property
+    def const_bytes(self) -> int:
+        return sum(array.bytes for array in self.arrays)
 
 
 def c_int(value: int) -> str:

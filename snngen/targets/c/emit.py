@@ -16,17 +16,20 @@ from snngen import __version__
 from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
+from snngen.neurons import Accumulate
 from snngen.resources import resource_dir
 from snngen.simulate import simulate
-from snngen.targets.c.budget import budget_of
+from snngen.targets.c.budget import PROCESSOR, budget_of
 from snngen.targets.c.build import RUNTIME
-from snngen.targets.c.constants import harmless, wrapped
+from snngen.targets.c.constants import ModelView, harmless, wrapped
 from snngen.targets.c.packages import PACKAGES, PLAIN, arranged, readme_facts
-from snngen.targets.c.schedule import Optimise, Preference, plan
+from snngen.targets.c.schedule import Optimise, Plan, Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
 from snngen.targets.c.views import model_view
 
 SYNTHETIC_IMAGES = 2
+SYNTHETIC_STEPS = 4  # of a stream
+OF_STREAMS = {"example_main.c.j2": "example_stream.c.j2"}
 MANIFEST = "snngen.json"
 RESERVED = re.compile(  # files of ours, and headers that <...> must go on finding
     "snn.*|example_main|harness|assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale"
@@ -41,15 +44,17 @@ def emit(
     schedule: Preference = "smallest",
     optimise: Optimise = "speed",
     package: str = PLAIN,
+    on: str = PROCESSOR,
     selftest_images: NDArray[np.uint8] | None = None,
 ) -> Mapping[str, bytes]:
     """The files of a C99 project that runs `net`, by their relative paths.
 
     `prefix` begins every public name. `schedule`: "smallest" arena, or "fastest". `optimise`:
     "speed", the "size" of weights in flash, or for processors with "vectors". `package`: one of
-    PACKAGES. `selftest_images` (n, C, H, W) are embedded with the hashes of their traces; without
-    them, two synthetic images. ConversionError where the prefix is no C identifier or the network
-    exceeds the runtime's sizes.
+    PACKAGES. `on`: the processor of the manifest's budget. `selftest_images` (n, C, H, W), of a
+    stream (n, T, C, H, W), are embedded with the hashes of their traces; without them, two drawn
+    ones. ConversionError where the prefix is no C identifier or the network exceeds the runtime's
+    sizes.
     """
     check_prefix(prefix)
     if package not in PACKAGES:
@@ -58,43 +63,14 @@ def emit(
         )
     chosen = plan(net, schedule, optimise)
     view = model_view(net, chosen)
-    budget = budget_of(net, chosen, view)
-    names = {
-        "prefix": prefix,
-        "PREFIX": prefix.upper(),
-        "network": harmless(net.name),
-        "method": harmless(net.method),
-        "version": __version__,
-        "digest": digest(net),
-    }
-    sizes = {
-        "arena_bytes": chosen.arena_bytes,
-        "input_bytes": int(np.prod(net.input.shape)),
-        "input_layout": net.input.layout,
-        "input_shape": "x".join(map(str, net.input.shape)),
-        "outputs": int(np.prod(net.layers[-1].shape)),
-        "output_layout": net.output_layout,
-        "timesteps": net.timesteps,
-        "output_scale": repr(float(net.output_scale)),
-        "const_bytes": budget.const_bytes,
-        "layers_at_once": chosen.at_once,
-        "layer_count": len(net.layers),
-    }
-    runtime = runtime_files()
-    facts = {
-        **names,
-        **sizes,
-        "model": view,
-        "known": _known_answers(net, selftest_images),
-        "sources": [name for name in runtime if name.endswith(".c")],
-        **readme_facts(package, prefix),
-    }
-    made = {name: render(template, facts) for name, template in _templates(prefix).items()}
-    made |= {f"{RUNTIME}{name}": content for name, content in runtime.items()}
-    files = arranged(made, package)
+    facts = facts_of(net, chosen, view, prefix, selftest_images) | readme_facts(package, prefix)
+    files = arranged(c_files(facts, prefix), package)
     facts["package_sources"] = [name for name in sorted(files) if name.endswith(".c")]
     wrapping = {**PACKAGES[package].templates, "README.txt": "README.txt.j2"}
-    files |= {name: render(template, facts) for name, template in wrapping.items()}
+    files |= {
+        name: render(OF_STREAMS.get(template, template) if net.is_stream else template, facts)
+        for name, template in wrapping.items()
+    }
     files[MANIFEST] = _json(
         {
             "format": 1,
@@ -102,11 +78,15 @@ def emit(
             "target": "c",
             "network": {
                 "name": net.name,
-                "digest": names["digest"],
+                "digest": facts["digest"],
                 "method": net.method,
                 "timesteps": net.timesteps,
                 "output_scale": net.output_scale,
-                "input": {"shape": net.input.shape, "layout": net.input.layout},
+                "input": {
+                    "shape": net.input.shape,
+                    "layout": net.input.layout,
+                    "coding": net.input.coding,
+                },
                 "output_layout": net.output_layout,
                 "layers": [{"name": layer.name, "shape": layer.shape} for layer in net.layers],
             },
@@ -115,12 +95,78 @@ def emit(
                 "schedule": schedule,
                 "optimise": optimise,
                 "package": package,
+                "on": on,
             },
-            "budget": asdict(budget),
+            "budget": asdict(budget_of(net, chosen, view, on)),
             "files": {name: sha256(files[name]).hexdigest() for name in sorted(files)},
         }
     )
     return {name: files[name] for name in sorted(files)}
+
+
+def facts_of(
+    net: FixedNet,
+    chosen: Plan,
+    view: ModelView,
+    prefix: str,
+    selftest_images: NDArray[np.uint8] | None = None,
+) -> dict[str, object]:
+    """What the templates of C files are filled in with."""
+    channels, height, width = net.input.shape
+    facts: dict[str, object] = {
+        "prefix": prefix,
+        "PREFIX": prefix.upper(),
+        "network": harmless(net.name),
+        "method": harmless(net.method),
+        "version": __version__,
+        "digest": digest(net),
+        "arena_bytes": chosen.arena_bytes,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "image_is_chw": int(net.input.layout == "CHW"),
+        "input_bytes": int(np.prod(net.input.shape)),
+        "input_layout": net.input.layout,
+        "input_shape": "x".join(map(str, net.input.shape)),
+        "outputs": int(np.prod(net.layers[-1].shape)),
+        "output_layout": net.output_layout,
+        "timesteps": net.timesteps,
+        "output_scale": repr(float(net.output_scale)),
+        "const_bytes": view.const_bytes,
+        "bytes_on_8_bit": sum(array.bytes_on_8_bit for array in view.arrays),
+        "layers_at_once": chosen.at_once,
+        "layer_count": len(net.layers),
+        "model": view,
+        "known": _known_answers(net, selftest_images),
+        "sources": [name for name in runtime_files() if name.endswith(".c")],
+    }
+    return facts | _calls(net, facts)
+
+
+def c_files(facts: Mapping[str, object], prefix: str) -> dict[str, bytes]:
+    """The sources and headers, those of the runtime below runtime/."""
+    made = {name: render(template, facts) for name, template in _templates(prefix).items()}
+    return made | {f"{RUNTIME}{name}": content for name, content in runtime_files().items()}
+
+
+def _calls(net: FixedNet, facts: Mapping[str, object]) -> dict[str, object]:
+    """What the caller sees of a network of images, or of streams."""
+    kind = "image"
+    running = f"{net.timesteps}; {facts['layers_at_once']} of {len(net.layers)} layers run for all"
+    limits: dict[str, object] = {"running": f"{running} timesteps at once"}
+    last = net.layers[-1]
+    if net.is_stream:
+        assert isinstance(last.neuron, Accumulate) and last.neuron.limit is not None
+        kind, limit = "stream", last.neuron.limit
+        most = max(abs(last.current.min), abs(last.current.max), 1)
+        limits = {
+            "limit": limit,
+            "steps_to_limit": -(-limit // most),
+            "running": "any number, one at a call",
+        }
+    names = {"declarations": f"{kind}_calls.h.j2", "definitions": f"{kind}_calls.c.j2"}
+    rendered = {what: render(name, {**facts, **limits}) for what, name in names.items()}
+    return limits | {what: text.decode("ascii") for what, text in rendered.items()}
 
 
 def check_prefix(prefix: str) -> None:
@@ -162,16 +208,19 @@ def render(template: str, facts: Mapping[str, object]) -> bytes:
 
 
 def _known_answers(net: FixedNet, images: NDArray[np.uint8] | None) -> dict[str, object]:
-    """The self-test's images, in the user's layout, and the hashes of their traces."""
+    """The self-test's images or streams, in the user's layout, and the hashes of their traces."""
     if images is None:
-        seed = int(digest(net)[:16], 16)
-        shape = (SYNTHETIC_IMAGES, *net.input.shape)
-        images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        rng = np.random.default_rng(int(digest(net)[:16], 16))
+        steps = (SYNTHETIC_STEPS,) if net.is_stream else ()
+        shape = (SYNTHETIC_IMAGES, *steps, *net.input.shape)
+        images = rng.integers(0, 256, shape, dtype=np.uint8)
     trace = simulate(net, images, trace=True).trace
     assert trace is not None
-    ordered = images if net.input.layout == "CHW" else images.transpose(0, 2, 3, 1)
+    ordered = images if net.input.layout == "CHW" else np.moveaxis(images, -3, -1)
     return {
         "count": len(images),
+        "timesteps": images.shape[1] if net.is_stream else 1,
+        "function": "snn_selftest_streams" if net.is_stream else "snn_selftest",
         "bytes": [wrapped([str(int(b)) for b in image.ravel()]) for image in ordered],
         "hashes": wrapped([f"0x{h:08X}u" for h in trace_hashes(net, trace)]),
     }

@@ -88,6 +88,8 @@ class Engine:
         prefix = prefix_of(files)
         self._folder = TemporaryDirectory(prefix="snngen-")
         names = {"prefix": prefix, "PREFIX": prefix.upper()}
+        kind = "harness_stream.c.j2" if net.is_stream else "harness_image.c.j2"
+        names["run_one"] = render(kind, names).decode("ascii")
         library = compile_shared(
             {**files, HARNESS: render("harness.c.j2", names)},
             Path(self._folder.name),
@@ -112,7 +114,7 @@ class Engine:
         return int(self._lib.harness_selftest(self._pointer(arena), self.arena_bytes))
 
     def run(self, images: NDArray[np.uint8], *, trace: bool = False, counts: bool = True) -> Run:
-        """Run images (batch, C, H, W), on all cores."""
+        """Run images (batch, C, H, W), or streams (batch, T, C, H, W), on all cores."""
         runs = list(self.stream(iter([images]), trace=trace, counts=counts))
         return join(runs)
 
@@ -124,10 +126,11 @@ class Engine:
         counts: bool = True,
     ) -> Iterator[Run]:
         """Run batch after batch in parts of moderate memory, yielding their results in order."""
-        per_image = self._neurons * (16 * counts + 8 * trace * self.net.timesteps) + 1
 
         def parts() -> Iterator[NDArray[np.uint8]]:
             for batch in batches:
+                steps = self.net.steps_of(batch)
+                per_image = self._neurons * (16 * counts + 8 * trace * steps) + 1
                 even = -(-len(batch) // (cpu_count() or 1))
                 size = max(1, min(even, CHUNK_BYTES // per_image))
                 yield from (batch[k : k + size] for k in range(0, len(batch), size))
@@ -151,9 +154,6 @@ class Engine:
         self._net_held = self._ffi.new(
             "uint8_t[]", [layer.neuron is not None for layer in net.layers]
         )
-        self._net = self._ffi.new(
-            "harness_net *", [len(sizes), self._net_first, self._net_held, net.timesteps]
-        )
 
     def _arena(self) -> NDArray[np.int32]:
         """An arena followed by guard bytes."""
@@ -168,13 +168,13 @@ class Engine:
         """Outputs at every timestep, (batch, T, K), and of each layer but the last the spikes that
         its neurons send to all images, (C, H, W), on one core.
         """
-        capture = self._capture(len(images), all_spikes=True)
+        capture = self._capture(images, all_spikes=True)
         self._run(images, capture)
         assert capture.all_spikes is not None
         return self._outputs(capture), self._by_layer(capture.all_spikes, slice(None, -1))
 
     def _chunk(self, images: NDArray[np.uint8], trace: bool, counts: bool) -> Run:
-        capture = self._capture(len(images), counts=counts, trace=trace)
+        capture = self._capture(images, counts=counts, trace=trace)
         membranes, classes = self._run(images, capture)
         total, spikes, sent, held = capture.counts, capture.spikes, capture.sent, capture.held
         return Run(
@@ -189,9 +189,14 @@ class Engine:
         )
 
     def _capture(
-        self, n: int, *, counts: bool = False, all_spikes: bool = False, trace: bool = False
+        self,
+        images: NDArray[np.uint8],
+        *,
+        counts: bool = False,
+        all_spikes: bool = False,
+        trace: bool = False,
     ) -> _Capture:
-        steps, neurons = self.net.timesteps, self._neurons
+        n, steps, neurons = len(images), self.net.steps_of(images), self._neurons
         outputs = np.zeros((n, steps, self._first[-1] - self._first[-2]), np.int32)
         total, spikes = np.zeros((2, n, neurons), np.int64) if counts else (None, None)
         sent, held = np.zeros((2, n, steps, neurons), np.int32) if trace else (None, None)
@@ -207,7 +212,7 @@ class Engine:
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Membranes (n, K) and classes (n,) as the emitted function hands them out."""
         net, n = self.net, len(images)
-        ordered = images if net.input.layout == "CHW" else images.transpose(0, 2, 3, 1)
+        ordered = images if net.input.layout == "CHW" else np.moveaxis(images, -3, -1)
         ordered = np.ascontiguousarray(ordered)
         classes, membranes = np.zeros(n, np.int32), np.zeros_like(capture.outputs[:, 0])
         arena = self._arena()
@@ -215,13 +220,14 @@ class Engine:
             self._pointer(array, "void *" if array is None else f"{array.dtype}_t *")
             for array in vars(capture).values()
         ]
+        layers = len(net.layers), self._net_first, self._net_held, net.steps_of(images)
         error = self._lib.harness_images(
-            self._net,
+            self._ffi.new("harness_net *", layers),
             self._pointer(arena),
             self.arena_bytes,
             n,
             self._pointer(ordered, "uint8_t *"),
-            int(np.prod(net.input.shape)),
+            int(np.prod(images.shape[1:])),
             self._pointer(classes, "int32_t *"),
             self._pointer(membranes, "int32_t *"),
             self._ffi.new("harness_capture *", pointers)[0],

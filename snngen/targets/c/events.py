@@ -7,14 +7,14 @@ sum of words is two sums; else its halves are the weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.ops import Conv, Interval, Linear, Shape, Window
 from snngen.spiking import Synapse
+from snngen.targets.c.storage import I8, I32, PAIRS
+from snngen.targets.c.way import Way
 
 MOST_ROWS = 8  # of a window that snn_lanes and snn_wide see at once
 MOST_LINES = 8  # of outputs that snn_scatter reaches
@@ -27,47 +27,31 @@ LOWEST, HIGHEST = -(2**15), 2**15 - 1
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Events:
-    """`add` and `prepare` are the runtime's functions, chosen for `reason`; `weights` the words in
-    order, `parameters` the numbers that follow the window in the struct; `prepared_bytes` are
-    needed for a timestep.
-    """
-
-    add: str
-    reason: str
-    prepare: str
-    struct: str
-    order: str
-    weights: Integers
-    window: Window
-    parameters: tuple[tuple[str, int], ...]
-    prepared_bytes: int
-
-
-def by_events(
-    net: FixedNet, layer: FixedLayer, synapse: Synapse, *, scattering: bool
-) -> Events | str:
-    """How `layer` reads `synapse`, or why not by events: "" where it is no such operator.
-
-    Outputs gather what they see, in registers; where `scattering` is better, as with vectors, that
-    is for a single plane of counts only, and spikes over time are scattered.
-    """
-    weight, window = _as_convolution(synapse)
+def by_events(net: FixedNet, layer: FixedLayer, synapse: Synapse) -> Way | str:
+    """How `layer` gathers `synapse`, or why not by events: "" where it is no such operator."""
+    weight, window = as_convolution(synapse)
     if weight is None or window is None:
         return "channels are not mixed, or in groups" if isinstance(synapse.op, Conv) else ""
     if window.dilation != (1, 1):
         return "taps lie apart"
     source = net.source_interval(synapse.source)
     shape = net.source_shape(synapse.source)
-    scattered = scattering and net.timesteps > 1 and not net.is_constant(synapse.source)
-    lines = min((window.kernel[0] - 1) // window.stride[0] + 1, layer.shape[1])
-    if scattered and lines <= MOST_LINES and _fit(weight, source, window.kernel[0]):
-        return _scattered(weight, window, lines, layer.shape)
     return _listed(weight, window, source, shape, layer.shape)
 
 
-def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
+def scattered(net: FixedNet, layer: FixedLayer, synapse: Synapse) -> Way | None:
+    """How `synapse` sends its spikes to all that they reach, if it can."""
+    weight, window = as_convolution(synapse)
+    if weight is None or window is None or window.dilation != (1, 1):
+        return None
+    source = net.source_interval(synapse.source)
+    lines = min((window.kernel[0] - 1) // window.stride[0] + 1, layer.shape[1])
+    if lines > MOST_LINES or not _fit(weight, source, window.kernel[0]):
+        return None
+    return _scattered(weight, window, lines, layer.shape)
+
+
+def as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
     """Weight (O, C, kh, kw) and window."""
     match synapse.op:
         case Conv(weight, window, 1):
@@ -79,7 +63,7 @@ def _as_convolution(synapse: Synapse) -> tuple[Integers | None, Window | None]:
 
 def _listed(
     weight: Integers, window: Window, source: Interval, shape: Shape, target: Shape
-) -> Events | str:
+) -> Way | str:
     outputs, channels, height, width = weight.shape
     words = _words(outputs)
     rows = next((k for k in range(min(height, MOST_ROWS), 0, -1) if _fit(weight, source, k)), 0)
@@ -101,16 +85,25 @@ def _listed(
     seen = (target[2] - 1) * window.stride[1] + width
     listed = max(window.pads[1] + shape[2], seen)
     first_bytes = -(-2 * (listed + 1) // EVENT_BYTES) * EVENT_BYTES
-    return Events(
+    pairs = _pairs(weight.transpose(2, 3, 1, 0))
+    fit_bytes = I8.lo <= weight.min() and weight.max() <= I8.hi
+    return Way(
         "snn_lanes" if rows else "snn_wide",
         _reason(rows, height, merges),
-        "snn_list_counts",
         "snn_lanes_op",
         "weights, [ky][kx][input][pair of outputs]",
-        _packed(weight.transpose(2, 3, 1, 0), summed=rows > 0),
+        pairs if fit_bytes else _packed(pairs, summed=rows > 0),
         window,
-        (("words", words), ("rows_at_once", rows), ("merges_rows", int(merges))),
+        (
+            ("words", words),
+            ("rows_at_once", rows),
+            ("merges_rows", int(merges)),
+            ("has_pairs", int(fit_bytes)),
+        ),
+        "snn_list_counts",
         (first_bytes + (shape[2] * channels + 1) * EVENT_BYTES) * height,
+        PAIRS if fit_bytes else I32,
+        ("SNN_SUM" if rows else "SNN_HALVES") if fit_bytes else "",
     )
 
 
@@ -134,23 +127,23 @@ def _merging_pays(window: Window, source: Shape, target: Shape) -> bool:
     return listed < lines * windows * (window.kernel[0] - 1) * SLICE_COST
 
 
-def _scattered(weight: Integers, window: Window, lines: int, target: Shape) -> Events:
+def _scattered(weight: Integers, window: Window, lines: int, target: Shape) -> Way:
     words, stride = _words(len(weight)), window.stride[1]
     ordered = weight.transpose(2, 3, 1, 0)  # [ky][kx][input][output]
     runs = [
-        _packed(taps[p::stride][::-1].swapaxes(0, 1), summed=True)
+        _packed(_pairs(taps[p::stride][::-1].swapaxes(0, 1)), summed=True)
         for taps in ordered
         for p in range(min(stride, window.kernel[1]))
     ]
-    return Events(
+    return Way(
         "snn_scattered",
         "spikes over time, for vectors",
-        "snn_scatter",
         "snn_scatter_op",
         f"weights, [ky][kx % {stride}][input][kx / {stride}, falling][pair of outputs]",
         np.concatenate(runs),
         window,
         (("words", words), ("lines", lines), ("height", target[1])),
+        "snn_scatter",
         lines * target[2] * words * WORD_BYTES,
     )
 
@@ -159,11 +152,15 @@ def _words(outputs: int) -> int:
     return -(-outputs // 4) * 2
 
 
-def _packed(weight: Integers, *, summed: bool) -> Integers:
-    """Words of weights (..., O), two by two, with zeros beyond the last output."""
+def _pairs(weight: Integers) -> Integers:
+    """Weights (..., O) two by two, (n, 2), with zeros beyond the last output."""
     padded = np.zeros((*weight.shape[:-1], 2 * _words(weight.shape[-1])), np.int64)
     padded[..., : weight.shape[-1]] = weight
-    pairs = padded.reshape(-1, 2)
+    return padded.reshape(-1, 2)
+
+
+def _packed(pairs: Integers, *, summed: bool) -> Integers:
+    """Words (n,) of pairs (n, 2)."""
     low = pairs[:, 0] if summed else pairs[:, 0] & 0xFFFF
     return (low + (pairs[:, 1] << 16) + 2**31) % 2**32 - 2**31
 

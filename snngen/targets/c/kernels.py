@@ -55,5 +55,9 @@ def _neurons(name: str, layer: LayerView, view: ModelView) -> Iterator[Kernel]:
         else:
             reason = "levels are products of 32 bits"
         yield Kernel(name, "", layer.fire, reason)
+    elif layer.fire == "snn_climb":
+        yield Kernel(name, "", layer.fire, "for size: one threshold after the other")
+    elif layer.fire == "snn_compare":
+        yield Kernel(name, "", layer.fire, "all thresholds, for vectors")
     elif layer.fire != "NULL":
         yield Kernel(name, "", layer.fire, "")

@@ -41,10 +41,11 @@ PACKAGES: Mapping[str, Package] = {
         {
             "library.properties": "packages/arduino.properties.j2",
             "examples/selftest/selftest.ino": "packages/arduino_selftest.ino.j2",
+            "examples/link/link.ino": "packages/arduino_link.ino.j2",
         },
         (
             "Copy this folder to the libraries folder of your sketchbook, and open",
-            "File > Examples > {prefix} > selftest.",
+            "File > Examples > {prefix} > selftest, or link, which answers snngen run --port.",
         ),
     ),
     "platformio": Package(

@@ -2,7 +2,8 @@
 
 Constant layers and the first k others run once, for all timesteps; they keep a plane for each
 timestep but no membranes. The rest runs time by time; it keeps one plane but all its membranes.
-`plan` tries every k, in networks of more than MOST_SPLITS layers an even selection.
+`plan` tries every k, in networks of more than MOST_SPLITS layers an even selection. A stream, of
+which one timestep is known at a time, has no layers that run once.
 
     ticks      0    1    2  |  3    4    5        layers 0..2 at once, 3..5 at every timestep
     values 0   #####                              until their last reader has run
@@ -13,24 +14,32 @@ timestep but no membranes. The rest runs time by time; it keeps one plane but al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate
 from snngen.ops import Conv, Interval, Linear, MaxPool, SumPool
+from snngen.ops.max_pool import most_behind
 from snngen.spiking import INPUT
-from snngen.targets.c.events import Events, by_events
-from snngen.targets.c.storage import I32, INPUTS, VALUES, Element, Storage, element_of, narrowest
+from snngen.targets.c.dense import with_vectors
+from snngen.targets.c.events import by_events
+from snngen.targets.c.packed import packed
+from snngen.targets.c.storage import I32, INPUTS, VALUES, Storage, element_of, narrowest
+from snngen.targets.c.way import Way, Ways
 
 ALIGNMENT = 4  # SNN_ARENA_ALIGNMENT
+LITTLE_WORK = 8  # times more is done altogether
 MOST_SPLITS = 64  # each costs the square of the number of layers
 Preference = Literal["smallest", "fastest"]
 Optimise = Literal["speed", "size", "vectors"]
-Role = Literal["values", "membrane", "balance", "scratch", "prepared"]
+Role = Literal["values", "membrane", "balance", "scratch", "prepared", "progress"]
 Key = tuple[str, Role]
-Ways = Mapping[tuple[str, int], Events | str]
+PROGRESS = Storage((2, 1, 1), 1, I32)
 
 
 @dataclass(frozen=True)
@@ -68,19 +77,22 @@ class Plan:
     arena_bytes: int
     ways: Ways
     pooled: Mapping[str, str]
+    optimise: Optimise
 
 
 def plan(net: FixedNet, preference: Preference = "smallest", optimise: Optimise = "speed") -> Plan:
     """The split with the smallest arena, of equals the one with most layers at once; or, where
     "fastest" is preferred, all layers at once. Events, which take two bytes a weight, for "speed";
-    scattered spikes for processors with "vectors".
+    packed weights for "size"; all inputs, or scattered spikes, for processors with "vectors".
     """
     ways = _ways(net, optimise)
     count = len(net.layers)
     stride = -(-count // MOST_SPLITS)
     steps = range(count, -1, -stride)
     splits = [count] if preference == "fastest" or net.timesteps == 1 else [*steps, 0]
-    return min((_plan(net, k, ways) for k in splits), key=lambda found: found.arena_bytes)
+    splits = [0] if net.is_stream else splits
+    plans = (_plan(net, k, ways, optimise) for k in splits)
+    return min(plans, key=lambda found: found.arena_bytes)
 
 
 def constant_synapses(net: FixedNet, layer: FixedLayer) -> int:
@@ -93,20 +105,20 @@ def constant_synapses(net: FixedNet, layer: FixedLayer) -> int:
 def counts_maxima(net: FixedNet, layer: FixedLayer) -> bool:
     """Whether it is a max pool that needs running counts."""
     pools = isinstance(layer.synapses[0].op, MaxPool)
-    return pools and net.timesteps > 1 and not net.is_constant(layer.name)
+    return pools and net.longest != 1 and not net.is_constant(layer.name)
 
 
 def fires_trains(net: FixedNet, layer: FixedLayer, *, at_once: bool) -> bool:
     """Whether all spikes of a neuron follow from one current, as snn_trains.c finds them."""
     match layer.neuron:
-        case IF(reset="subtract", max_spikes=1, signed=False, v_min=None):
+        case IF(reset="subtract", max_spikes=1, signed=False, v_min=None, v_max=None):
             is_read = any(s.source == layer.name for other in net.layers for s in other.synapses)
             constant = constant_synapses(net, layer) == len(layer.synapses)
             return at_once and is_read and constant  # what nobody reads has no planes
     return False
 
 
-def _plan(net: FixedNet, split: int, ways: Ways) -> Plan:
+def _plan(net: FixedNet, split: int, ways: Ways, optimise: Optimise) -> Plan:
     def at_once(layer: FixedLayer) -> bool:
         return numbers[layer.name] < split or net.is_constant(layer.name)
 
@@ -121,11 +133,10 @@ def _plan(net: FixedNet, split: int, ways: Ways) -> Plan:
     order = (*first, *(numbers[layer.name] for layer in running if not at_once(layer)))
     ticks = {net.layers[i].name: tick for tick, i in enumerate(order)}
     ticks |= {name: ticks[source] for source, name in pooled.items()}
-    events = {key: way for key, way in ways.items() if isinstance(way, Events)}
-    regions = {r.key: r for r in _regions(net, ticks, len(first), events, pooled)}
+    regions = {r.key: r for r in _regions(net, ticks, len(first), ways, pooled)}
     offsets = place(list(regions.values()))
     size = max(offset + regions[key].storage.bytes for key, offset in offsets.items())
-    return Plan(order, len(first), regions, offsets, _aligned(size), ways, pooled)
+    return Plan(order, len(first), regions, offsets, _aligned(size), ways, pooled, optimise)
 
 
 def _tiled(net: FixedNet) -> dict[str, str]:
@@ -161,7 +172,7 @@ def _regions(
     net: FixedNet,
     ticks: dict[str, int],
     first_stepped: int,
-    events: Mapping[tuple[str, int], Events],
+    ways: Ways,
     pooled: Mapping[str, str],
 ) -> list[Region]:
     last = max(ticks.values())
@@ -176,8 +187,11 @@ def _regions(
         return last if born < first_stepped <= end else end
 
     pixels = Storage(net.input.shape, 1, element_of(net.input.interval, INPUTS))
-    before = -1  # the input is there before the first layer runs
+    # the input is there before the first layer runs; that of a stream, at every timestep anew
+    before = first_stepped if net.is_stream else -1
     regions = [Region(INPUT, "values", pixels, before, until(INPUT, before))]
+    if net.is_stream:
+        regions.append(Region(INPUT, "progress", PROGRESS, before, last))
     for layer in net.layers:
         tick = ticks[layer.name]
         stepped = tick >= first_stepped
@@ -196,7 +210,7 @@ def _regions(
             continue
         scratch = Storage((_scratch_words(net, layer), 1, 1), 1, I32)
         regions.append(Region(layer.name, "scratch", scratch, tick, tick))
-        once, each = _prepared(net, layer, events)
+        once, each = _prepared(net, layer, ways)
         total = once + each * (1 if stepped else net.timesteps)
         if total:
             storage = Storage((total // I32.bytes, 1, 1), 1, I32)
@@ -210,30 +224,41 @@ def _regions(
 
 
 def _ways(net: FixedNet, optimise: Optimise) -> Ways:
-    """Events, or why none, for each synapse."""
-    if optimise == "size":
-        return {
-            (layer.name, k): "weights of a byte" if isinstance(synapse.op, Conv | Linear) else ""
-            for layer in net.layers
-            for k, synapse in enumerate(layer.synapses)
-        }
-    return {
-        (layer.name, k): by_events(net, layer, synapse, scattering=optimise == "vectors")
+    """For each synapse."""
+    choose = {"speed": by_events, "size": packed, "vectors": with_vectors}[optimise]
+    ways: dict[tuple[str, int], Way | str] = {
+        (layer.name, k): choose(net, layer, synapse)
         for layer in net.layers
         for k, synapse in enumerate(layer.synapses)
     }
+    return ways | _bytes_suffice(net) if optimise == "speed" else ways
 
 
-def _prepared(
-    net: FixedNet, layer: FixedLayer, events: Mapping[tuple[str, int], Events]
-) -> tuple[int, int]:
+def _bytes_suffice(net: FixedNet) -> dict[tuple[str, int], Way | str]:
+    """Dense layers whose weights, each met once, are most of what is stored and little of what is
+    done: twice as many bytes for them would buy next to nothing.
+    """
+    work = {
+        (layer.name, k): synapse.op.weight.size * math.prod(layer.shape[1:])
+        for layer in net.layers
+        for k, synapse in enumerate(layer.synapses)
+        if isinstance(synapse.op, Conv | Linear)
+    }
+    return {
+        (name, k): f"weights of a byte: {100 * done / sum(work.values()):.0f} % of the products"
+        for (name, k), done in work.items()
+        if isinstance(net[name].synapses[k].op, Linear) and done * LITTLE_WORK < sum(work.values())
+    }
+
+
+def _prepared(net: FixedNet, layer: FixedLayer, ways: Ways) -> tuple[int, int]:
     """Bytes that are made of what the layer reads: of constant sources, and of a timestep of
     others.
     """
     once = each = 0
     for k, synapse in enumerate(layer.synapses):
-        found = events.get((layer.name, k))
-        size = found.prepared_bytes if found else 0
+        found = ways[layer.name, k]
+        size = found.prepared_bytes if isinstance(found, Way) else 0
         if net.is_constant(synapse.source):
             once += size
         else:
@@ -246,7 +271,8 @@ def _scratch_words(net: FixedNet, layer: FixedLayer) -> int:
     channels, _, width = layer.shape
     if counts_maxima(net, layer):
         return channels * (2 + layer.synapses[0].op.fan_in)
-    lines = 1 + (layer.neuron is not None) + (constant_synapses(net, layer) > 0)
+    remembers = isinstance(layer.neuron, IF | Accumulate)
+    lines = 1 + remembers + (constant_synapses(net, layer) > 0)
     return channels * width * (lines + takes_back(layer))
 
 
@@ -259,18 +285,14 @@ def _state(net: FixedNet, layer: FixedLayer) -> list[tuple[Role, Storage]]:
     """What a layer that runs time by time keeps between timesteps."""
     channels, height, width = layer.shape
     if counts_maxima(net, layer):
-        source = net.source_interval(layer.synapses[0].source)
-        received = Storage(
-            (channels * layer.synapses[0].op.fan_in, height, width),
-            1,
-            _total_element(source, net.timesteps),
-        )
-        return [("membrane", received)]
+        counts = _running_counts(net.source_interval(layer.synapses[0].source), net.longest)
+        received = (channels * layer.synapses[0].op.fan_in, height, width)
+        return [("membrane", Storage(received, 1, element_of(counts)))]
     if not isinstance(layer.neuron, IF):
         return []
     assert layer.membrane is not None
     state: list[tuple[Role, Storage]] = [
-        ("membrane", Storage(layer.shape, 1, element_of(layer.membrane)))
+        ("membrane", Storage(layer.shape, 1, element_of(_kept(layer.neuron, layer.membrane))))
     ]
     if takes_back(layer):
         most = net.timesteps * layer.neuron.max_spikes
@@ -278,9 +300,21 @@ def _state(net: FixedNet, layer: FixedLayer) -> list[tuple[Role, Storage]]:
     return state
 
 
-def _total_element(source: Interval, timesteps: int) -> Element:
-    """Holds any sum of up to `timesteps` values of `source`."""
-    return narrowest(min(source.min, 0) * timesteps, max(source.max, 0) * timesteps, VALUES)
+def _kept(neuron: IF, membrane: Interval) -> Interval:
+    """What a `membrane` can be from one timestep to the next, after clamps and resets."""
+    lo, hi = membrane.lo, membrane.hi
+    return Interval(
+        lo if neuron.v_min is None else np.maximum(lo, neuron.v_min),
+        hi if neuron.v_max is None else np.minimum(hi, neuron.v_max),
+    )
+
+
+def _running_counts(source: Interval, timesteps: int | None) -> Interval:
+    """Of a max pool that reads `source`: sums, or in a stream what they lack to the largest."""
+    if timesteps is None:
+        behind = np.full_like(source.lo, most_behind(source))
+        return Interval(-behind, np.zeros_like(behind))
+    return Interval(np.minimum(source.lo, 0) * timesteps, np.maximum(source.hi, 0) * timesteps)
 
 
 def place(regions: list[Region]) -> dict[Key, int]:

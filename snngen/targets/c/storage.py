@@ -38,6 +38,7 @@ I8 = Element("SNN_I8", "int8_t", -128, 127, 8)
 I16 = Element("SNN_I16", "int16_t", -(2**15), 2**15 - 1, 16)
 STEPS = Element("", "snn_steps", -(2**31), 2**32 - 1, 128)  # {first, last, multiplier, offset}
 WIDE_STEPS = Element("", "snn_wide_steps", -(2**63), 2**63 - 1, 128)  # {offset, multiplier, first}
+PAIRS = Element("", "snn_pair", -(2**7), 2**7 - 1, 32)  # two weights of a byte; 16 bits on AVR
 I32 = Element("SNN_I32", "int32_t", -(2**31), 2**31 - 1, 32)
 
 VALUES = (BITS, U8, I8, I16, I32)

@@ -16,20 +16,22 @@ from numpy.typing import NDArray
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, MaxPool, Op, Scale, Select, SumPool, Window
+from snngen.ops.max_pool import most_behind
 from snngen.spiking import INPUT, Synapse
 from snngen.targets.c.constants import (
     NO_ARRAY,
+    NOT_LOOKED_UP,
     ArrayView,
     LayerView,
     ModelView,
     StructView,
     SynapseView,
     ValuesView,
+    Width,
     c_bool,
     c_int,
     harmless,
 )
-from snngen.targets.c.events import Events
 from snngen.targets.c.limits import check_sizes
 from snngen.targets.c.schedule import (
     Key,
@@ -50,6 +52,9 @@ from snngen.targets.c.storage import (
     narrowest,
     weights_in_order,
 )
+from snngen.targets.c.way import Way
+
+PRODUCTS_CODE = 450  # bytes by which snn_level.c is longer than snn_climb.c, about
 
 
 def model_view(net: FixedNet, plan: Plan) -> ModelView:
@@ -74,7 +79,12 @@ class _Views:
         differ = bool((table != table[0]).any())
         table = table if differ else table[:1]  # one row serves all
         pixels = self.plan.regions[INPUT, "values"].storage.element
-        bytes_to_values = self._array("input_table", table, INPUT, "[channel][byte]", pixels)
+        is_itself = len(table) == 1 and np.array_equal(table[0], np.arange(256))
+        bytes_to_values = (
+            NOT_LOOKED_UP
+            if is_itself
+            else self._array("input_table", table, INPUT, "[channel][byte]", pixels).reference
+        )
         lowest = self._array("input_lowest", table.min(1), INPUT, "[channel]", I16)
         highest = self._array("input_highest", table.max(1), INPUT, "[channel]", I16)
         values = {INPUT: self._values((INPUT, "values"), "input_values")}
@@ -87,13 +97,14 @@ class _Views:
             self.structs,
             layers,
             values[INPUT],
-            bytes_to_values.reference,
+            bytes_to_values,
             lowest.name,
             highest.name,
             c_bool(differ),
             self.plan.order.index(len(net.layers) - 1),
             c_bool(net.input.layout == "CHW"),
             c_bool(net.output_layout == "CHW"),
+            self.plan.offsets.get((INPUT, "progress"), 0),
         )
 
     def _pooled(self, layer: FixedLayer, prefix: str, values: dict[str, str]) -> str:
@@ -167,12 +178,12 @@ class _Views:
         for k, synapse in synapses:
             name, source = f"{prefix}_synapse{k}", f"&{values[synapse.source]}"
             found = self.plan.ways[layer.name, k]
-            if not isinstance(found, Events):
+            if not isinstance(found, Way):
                 op = self._op(synapse.op, name, layer)
                 add = _function(synapse.op, layer, net)
                 yield SynapseView(k, add, f"&{op}", source, channels, width)
                 continue
-            op = self._events(found, name, layer)
+            op = self._way(found, name, layer)
             size = found.prepared_bytes
             yield SynapseView(
                 k, found.add, f"&{op}", source, channels, width, found.prepare, prepared, size
@@ -180,8 +191,16 @@ class _Views:
             once = layer.name in self._stepped_names() or net.is_constant(synapse.source)
             prepared += size * (1 if once else net.timesteps)
 
-    def _events(self, found: Events, name: str, layer: FixedLayer) -> str:
-        weights = self._array(f"{name}_weights", found.weights, layer.name, found.order, I32)
+    def _way(self, found: Way, name: str, layer: FixedLayer) -> str:
+        weights = self._array(
+            f"{name}_weights",
+            found.weights,
+            layer.name,
+            found.order,
+            found.element,
+            2 if found.word else 1,
+            found.word,
+        )
         return self._struct(
             found.struct,
             name,
@@ -223,7 +242,11 @@ class _Views:
                     window=_window(window),
                 )
             case MaxPool(window):
-                return self._struct("snn_max_pool_op", name, window=_window(window))
+                behind = most_behind(self.net.source_interval(layer.synapses[0].source))
+                most = str(behind if self.net.is_stream else 0)
+                return self._struct(
+                    "snn_max_pool_op", name, window=_window(window), most_behind=most
+                )
             case Select(channels, rows, columns):
                 maps = {
                     axis: self._array(f"{name}_{axis}", indices, layer.name, axis, I16).name
@@ -240,25 +263,34 @@ class _Views:
         match layer.neuron:
             case None:
                 return "NULL", "NULL", NO_ARRAY
-            case Accumulate():
+            case Accumulate(None):
                 return "snn_accumulate", "NULL", NO_ARRAY
+            case Accumulate(limit):
+                name = self._struct("snn_saturate_op", f"{prefix}_neuron", limit=str(limit))
+                return "snn_saturate", f"&{name}", NO_ARRAY
+            case Level() as neuron if self.plan.optimise == "vectors":
+                return "snn_compare", f"&{self._compare(neuron, layer, prefix)}", NO_ARRAY
+            case Level() as neuron if self._climbs():
+                return "snn_climb", f"&{self._climb(neuron, layer, prefix)}", NO_ARRAY
             case Level() as neuron:
                 return "snn_level", f"&{self._level(neuron, layer, prefix)}", NO_ARRAY
             case IF() as neuron:
                 threshold = self._array(
                     f"{prefix}_threshold", neuron.threshold, layer.name, "threshold, [channel]", I32
                 )
-                v_min = "NULL"
-                if neuron.v_min is not None:
-                    comment = "v_min, [channel]"
-                    v_min = self._array(
-                        f"{prefix}_v_min", neuron.v_min, layer.name, comment, I32
+                clamps = {
+                    what: "NULL"
+                    if values is None
+                    else self._array(
+                        f"{prefix}_{what}", values, layer.name, f"{what}, [channel]", I32
                     ).name
+                    for what, values in (("v_min", neuron.v_min), ("v_max", neuron.v_max))
+                }
                 name = self._struct(
                     "snn_if_op",
                     f"{prefix}_neuron",
                     threshold=threshold.name,
-                    v_min=v_min,
+                    **clamps,
                     max_spikes=str(neuron.max_spikes),
                     reset_to_zero=c_bool(neuron.reset == "zero"),
                     takes_back=c_bool(neuron.signed),
@@ -267,24 +299,56 @@ class _Views:
                 v_init = self._optional(f"{prefix}_v_init", initial, layer, "v_init, [channel]")
                 return "snn_if", f"&{name}", v_init
 
+    def _compare(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
+        order = "level thresholds, [level][channel]"
+        table = self._array(f"{prefix}_levels", neuron.thresholds.T, layer.name, order, I32)
+        return self._struct(
+            "snn_compare_op",
+            f"{prefix}_neuron",
+            thresholds=table.name,
+            levels=str(len(neuron.thresholds.T)),
+            lowest=c_int(neuron.lowest),
+        )
+
+    def _climbs(self) -> bool:
+        """Whether all levels are counted threshold by threshold, because these are fewer bytes."""
+        neurons = [la.neuron for la in self.net.layers if isinstance(la.neuron, Level)]
+        thresholds = sum(n.thresholds.size * _narrowest(n.thresholds).bytes for n in neurons)
+        products = sum(len(n.thresholds) * STEPS.bytes for n in neurons) + PRODUCTS_CODE
+        return self.plan.optimise == "size" and thresholds <= products
+
+    def _climb(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
+        order = "level thresholds, [channel][level]"
+        table = self._array(f"{prefix}_levels", neuron.thresholds, layer.name, order)
+        return self._struct(
+            "snn_climb_op",
+            f"{prefix}_neuron",
+            thresholds=table.reference,
+            levels=str(neuron.thresholds.shape[1]),
+            lowest=c_int(neuron.lowest),
+        )
+
     def _level(self, neuron: Level, layer: FixedLayer, prefix: str) -> str:
         found = steps(neuron.thresholds, layer.current.hi)
-        names = {"steps": "NULL", "wide_steps": "NULL", "thresholds": "NULL"}
         offset = found.offset - found.first * found.multiplier
         if found.shift < WIDE:  # products modulo 2**32
+            kind, element = "steps", STEPS
             each = np.stack([found.first, found.last, found.multiplier, offset % WORD], axis=1)
             order = "{first, last, multiplier, offset} of levels, [channel]"
-            made = self._array(f"{prefix}_steps", each, layer.name, order, STEPS, fields=4)
-            names["steps"] = made.name
         else:
+            kind, element = "wide_steps", WIDE_STEPS
             each = np.stack([offset, found.multiplier, found.first], axis=1)
             order = "{offset, multiplier, first} of levels, [channel]"
-            made = self._array(f"{prefix}_steps", each, layer.name, order, WIDE_STEPS, fields=3)
-            names["wide_steps"] = made.name
-        if found.comparisons:
-            order = "level thresholds, [channel][level]"
-            table = self._array(f"{prefix}_levels", neuron.thresholds, layer.name, order, I32)
-            names["thresholds"] = table.name
+        made = self._array(
+            f"{prefix}_steps", each, layer.name, order, element, each.shape[1], width="more"
+        )
+        names = {"steps": "NULL", "wide_steps": "NULL", kind: f"SNN_UNLESS_8_BIT({made.name})"}
+        width: Width = "any" if found.comparisons else "8 bit"
+        table = self._array(
+            f"{prefix}_levels", neuron.thresholds, layer.name, "level thresholds, [channel][level]",
+            I32, width=width,
+        )  # fmt: skip
+        names["thresholds"] = table.name if found.comparisons else f"SNN_IF_8_BIT({table.name})"
         return self._struct(
             "snn_level_op",
             f"{prefix}_neuron",
@@ -303,10 +367,13 @@ class _Views:
         comment: str,
         element: Element | None = None,
         fields: int = 1,
+        macro: str = "",
+        width: Width = "any",
     ) -> ArrayView:
         flat = np.asarray(values, np.int64).ravel()
-        element = element or narrowest(int(flat.min()), int(flat.max()), PARAMETERS)
-        view = ArrayView(name, element, flat, owner, f"'{harmless(owner)}' {comment}", fields)
+        element = element or _narrowest(flat)
+        about = f"'{harmless(owner)}' {comment}"
+        view = ArrayView(name, element, flat, owner, about, fields, macro, width)
         self.arrays.append(view)
         return view
 
@@ -344,6 +411,10 @@ class _Views:
             )
         )
         return name
+
+
+def _narrowest(values: NDArray[Any]) -> Element:
+    return narrowest(int(values.min()), int(values.max()), PARAMETERS)
 
 
 def _window(window: Window) -> str:
