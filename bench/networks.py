@@ -103,4 +103,10 @@ WITHOUT_DATA = {
         picture=(1, 5, 128),
     )
 }
+QUANTISED = {
+    "lenet_ref_q4": Network("mnist/lenet_ref_q4.onnx", "mnist", UNIT, 98.90),
+    "lenet_ref_q8": Network("mnist/lenet_ref_q8.onnx", "mnist", UNIT, 98.94),
+    "lenet_ref_sparse": Network("examples/sparse_lenet/lenet_ref_sparse.onnx", "mnist", UNIT, None),
+    "ternary": Network("examples/quantised/scatter_gather_lenet.onnx", "mnist", UNIT, None),
+}
 NETWORKS = MNIST | CIFAR10 | KEYWORDS | TRAINED_HERE | WITHOUT_DATA

@@ -17,6 +17,7 @@ from snngen.neurons import Level
 from snngen.ops import Conv, SumPool, Window
 from snngen.pipeline import build
 from snngen.spiking import INPUT
+from snngen.targets.c.schedule import Optimise
 from tests import graphs
 
 Ints = np.ndarray
@@ -101,26 +102,27 @@ def test_a_fault_is_seen() -> None:
     assert (other != [reference(net, image) for image in images]).any()
 
 
-def test_ours_is_the_network() -> None:
+@pytest.mark.parametrize("optimise", ["speed", "size"])
+def test_ours_is_the_network(optimise: Optimise) -> None:
     net = network(pools=True)
     images = graphs.images(_graph(True), 10, seed=2)
     expected = [golden.trace(net, image[None])[net.layers[-1].name].output for image in images]
-    classes = Ours("snngen", net).classes(images)
+    classes = Ours("snngen", net, optimise=optimise).classes(images)
     np.testing.assert_array_equal(classes, [v[0, -1].argmax() for v in expected])
 
 
 def test_page() -> None:
     def record(k: int) -> dict:
-        return {"counts": [k * 1000], "first": [1000 * k // 4], "flash": 5, "ram": 6}
+        return {"counts": [k * 900, k * 1100], "first": [1000 * k // 4], "flash": 5, "ram": 6}
 
     records = {}
     for label, k in {"ours": 40, "int8, fast": 80, "emx": 800}.items():
-        records[f"net | {label}"] = {"correct": 9, "images": 10}
+        records[f"kws | {label}"] = {"correct": 9, "images": 10}
         for optimisation in ("-O2", "-Os"):
-            records[f"net | {label} | cortex-m4 | {optimisation}"] = record(k)
-    records["net | emx | cortex-m4 | -O2"] = {"refused": "too large"}
+            records[f"kws | {label} | cortex-m4 | {optimisation}"] = record(k)
+    records["kws | emx | cortex-m4 | -O2"] = {"refused": "too large"}
     text = page(records)
     assert "| ours | 40 (0.50) | 90.00 |" in text
     assert "| ours | 30 (0.50) | 90.00 |" in text  # without the first layer
     assert "| emx | - | 90.00 |" in text
-    assert "| ours | 1.00 | 5 | 6 | 5 | 6 |" in text
+    assert "| ours | 1.00 | 5 | 6 | 5 | 6 | 36 .. 44 |" in text

@@ -3,11 +3,12 @@
     python -m bench.mcu [NETWORK ...]
 
 Counts are exact: of the function that runs an image, with its call, on the emulated boards of
-docs/boards.md, and the mean of a few test images. In one run each contender is compiled with -O2
-and with -Os. Accuracy is that of the same C on this machine, on the whole test set. Dense int8 is
-the network at 255 levels, written by bench/mcu/dense.py: "naive" as textbooks do, "fast" as fast as
-we can make it. Needs the boards' tools, emx-onnx-cgen, SNNGEN_DATA and SNNGEN_MODELS; an hour or
-so. What was measured stays and is not measured again while the contender's C is the same. Writes
+docs/boards.md, and the mean of a few test images, spread evenly over the test set. In one run each
+contender is compiled with -O2 and with -Os. Accuracy is that of the same C on this machine, on the
+whole test set. Dense int8 is the network at 255 levels, written by bench/mcu/dense.py: "naive" as
+textbooks do, "fast" as fast as we can make it. Needs the boards' tools, emx-onnx-cgen, SNNGEN_DATA
+and SNNGEN_MODELS; an hour or so. What was measured stays and is not measured again while the
+contender's C is the same. Writes
 bench/results/mcu.json and docs/benchmarks/mcu.md.
 """
 
@@ -28,8 +29,9 @@ from bench.accuracy import Subject
 from bench.mcu.contenders import Bytes, Contender, Dense, Emx, Ours, ordered
 from bench.mcu.dense import FOLDER
 from bench.mcu.page import page
-from bench.networks import NETWORKS, ROOT, UNIT, Network
+from bench.networks import NETWORKS, QUANTISED, ROOT
 from snngen.convert import Options
+from snngen.data.raw import spread
 from snngen.errors import ConversionError
 from snngen.targets.c.boards.emulator import emulate
 from snngen.targets.c.boards.firmware import build_firmware
@@ -38,11 +40,6 @@ RESULTS = ROOT / "bench/results/mcu.json"
 PAGE = ROOT / "docs/benchmarks/mcu.md"
 OPTIMISATIONS = ("-O2", "-Os")
 SECONDS = 900.0  # for a board
-QUANTISED = {
-    "lenet_ref_q4": Network("mnist/lenet_ref_q4.onnx", "mnist", UNIT, 98.90),
-    "lenet_ref_q8": Network("mnist/lenet_ref_q8.onnx", "mnist", UNIT, 98.94),
-    "ternary": Network("examples/quantised/scatter_gather_lenet.onnx", "mnist", UNIT, None),
-}
 Record = dict[str, Any]
 
 
@@ -83,16 +80,25 @@ def _lenet() -> Iterator[Contender]:
     yield _ours("lenet_ref", "refined, N=7", _level("refined", 7))
     yield _ours("lenet_ref", "refined, N=4", _level("refined", 4))
     yield _ours("lenet_ref_q4", "N=4", QUANTISED_LEVELS)
-    yield _ours("lenet_ref_q4", "N=4", QUANTISED_LEVELS, bits=6)
+    yield _ours("lenet_ref_q4", "N=4", QUANTISED_LEVELS, bits=7)
+    for bits in (7, 4):
+        yield _ours("lenet_ref_q4", "N=4, for size", QUANTISED_LEVELS, bits=bits, optimise="size")
     yield _ours("lenet_ref_q8", "N=8", QUANTISED_LEVELS)
-    yield _ours("lenet_ref_q8", "N=8", QUANTISED_LEVELS, bits=6)
-    spikes = Options("channel-max", "if", timesteps=4)
-    yield _ours("lenet_ref_q4", "`if` T=4", spikes, schedule="fastest")
+    yield _ours("lenet_ref_q8", "N=8", QUANTISED_LEVELS, bits=7)
+    for bits in (8, 7):
+        for levels in (4, 8):
+            spikes = Options("quantized", "if", timesteps=levels)
+            name = f"lenet_ref_q{levels}"
+            yield _ours(name, f"`if` T={levels}", spikes, bits=bits, schedule="fastest")
+    spikes = Options("quantized", "if", timesteps=8)  # its weights have 7 bits
+    yield _ours("lenet_ref_sparse", "`if` T=8", spikes, bits=7, schedule="fastest")
     yield from _rivals("lenet_ref")
 
 
 def _ternary() -> Iterator[Contender]:
-    yield _ours("ternary", "scatter-gather", Options("scatter-gather", "level"))
+    options = Options("scatter-gather", "level")
+    yield _ours("ternary", "scatter-gather", options)
+    yield _ours("ternary", "scatter-gather, for size", options, optimise="size")
 
 
 def _resnet8() -> Iterator[Contender]:
@@ -109,7 +115,7 @@ def _keywords() -> Iterator[Contender]:
 WORDS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m33", "rv32imac")
 CASES = {
     "lenet_ref": Case(10, (*WORDS, "atmega2560"), _lenet),
-    "ternary": Case(10, WORDS, _ternary),
+    "ternary": Case(10, (*WORDS, "atmega2560"), _ternary),
     "ic_resnet8": Case(3, WORDS, _resnet8),
     "kws": Case(3, WORDS, _keywords),
 }
@@ -142,7 +148,7 @@ def run_on_board(
         request = len(images).to_bytes(2, "little") + images.tobytes()
         output, counts = emulate(firmware, request, seconds=SECONDS, count=True)
     answers = np.frombuffer(output, "<i4").reshape(-1, 2)
-    whole, first = counts[0::2], counts[1::2]
+    whole, first = ([count.units for count in counts[k::2]] for k in range(2))
     placed = firmware.footprint
     return {
         "counts": whole,
@@ -168,9 +174,8 @@ def _accuracy(contender: Contender, subject: Subject) -> Record:
     return {"correct": int((classes == labels).sum()), "images": len(labels)}
 
 
-def _compare(classes: list[int], contender: Contender, subject: Subject, count: int) -> None:
+def _compare(classes: list[int], contender: Contender, subject: Subject, images: Bytes) -> None:
     """The board must say what this machine does."""
-    images = subject.test.images[:count]
     expected = contender.classes(images)
     expected = subject.ann.classes(images) if expected is None else expected
     if classes != expected.tolist():
@@ -180,6 +185,7 @@ def _compare(classes: list[int], contender: Contender, subject: Subject, count: 
 def measure(name: str, case: Case, results: Results) -> None:
     """What is not known yet of one network."""
     subject = _subject(name)
+    images = subject.test.images[spread(len(subject.test.images), case.images)]
     for contender in case.contenders():
         key = f"{name} | {contender.label}"
         host = _source(contender.files("host"))
@@ -191,10 +197,10 @@ def measure(name: str, case: Case, results: Results) -> None:
                 here = f"{key} | {board} | {optimisation}"
                 if results.known(here, _source(files)):
                     continue
-                images = ordered(contender.net, subject.test.images[: case.images])
+                given = ordered(contender.net, images)
                 try:
-                    record = run_on_board(files, board, optimisation, images)
-                    _compare(record["classes"], contender, subject, case.images)
+                    record = run_on_board(files, board, optimisation, given)
+                    _compare(record["classes"], contender, subject, images)
                 except ConversionError as error:
                     record = {"refused": error.problems[0].rule}
                 results.add(here, {"source": _source(files), **record})

@@ -103,18 +103,17 @@ class Ours:
     label: str
     net: FixedNet
     schedule: Preference = "smallest"
+    optimise: Optimise = "speed"
 
     def files(self, board: str) -> Mapping[str, bytes]:
-        """The emitted files and the two functions; for an AVR, which reads constants from RAM,
-        with weights as small as they are.
-        """
-        optimise: Optimise = "size" if board.startswith("atmega") else "speed"
-        emitted = emit(self.net, schedule=self.schedule, optimise=optimise)
+        """The emitted files, the same for all boards, and the two functions."""
+        emitted = emit(self.net, schedule=self.schedule, optimise=self.optimise)
         return {**emitted, **HEADER, SOURCE: OURS.encode()}
 
     def classes(self, images: Bytes) -> NDArray[np.int32]:
         """By the same C, compiled for this machine."""
-        with Engine(self.net, emit(self.net, schedule=self.schedule)) as engine:
+        files = emit(self.net, schedule=self.schedule, optimise=self.optimise)
+        with Engine(self.net, files) as engine:
             parts = [engine.run(images[k : k + 500]).classes for k in range(0, len(images), 500)]
         return np.concatenate(parts)
 

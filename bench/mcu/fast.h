@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Instructions in the order of the source: ordered by gcc, sums do not stay in registers. */
+#pragma GCC optimize("no-schedule-insns")
+
 #define INLINE static inline __attribute__((always_inline))
 
 #if defined(__ARM_FEATURE_DSP)
@@ -70,16 +73,16 @@ INLINE void add_2x4(int32_t *a, const operand *op, const int16_t *at, int group)
     const int pairs = (op->run + 1) / 2;
     const weight *w = op->weights + group * op->height * pairs * 4;
     for (int ky = 0; ky < op->height; ++ky) {
-        const int16_t *p = at + ky * op->row, *q = p + op->right;
+        const int16_t *p = at + ky * op->row, *const end = p + 2 * pairs;
 #pragma GCC unroll 4
-        for (int i = 0; i < pairs; ++i) {
-            const uint32_t u = pair_at(p), v = pair_at(q);
+        do {
+            const uint32_t u = pair_at(p), v = pair_at(p + op->right);
             a[0] = __smlad(u, w[0], a[0]), a[4] = __smlad(v, w[0], a[4]);
             a[1] = __smlad(u, w[1], a[1]), a[5] = __smlad(v, w[1], a[5]);
             a[2] = __smlad(u, w[2], a[2]), a[6] = __smlad(v, w[2], a[6]);
             a[3] = __smlad(u, w[3], a[3]), a[7] = __smlad(v, w[3], a[7]);
-            p += 2, q += 2, w += 4;
-        }
+            p += 2, w += 4;
+        } while (p != end);
     }
 }
 
@@ -94,23 +97,6 @@ INLINE void add_1x4(int32_t *a, const int16_t *in, const weight *w, int inputs)
     }
 }
 #else
-INLINE void add_2x4(int32_t *a, const operand *op, const int16_t *at, int group)
-{
-    const weight *w = op->weights + group * op->height * op->run * 4;
-    for (int ky = 0; ky < op->height; ++ky) {
-        const int16_t *p = at + ky * op->row, *q = p + op->right;
-#pragma GCC unroll 2
-        for (int i = 0; i < op->run; ++i) {
-            const int32_t u = *p++, v = *q++;
-            a[0] += u * w[0], a[4] += v * w[0];
-            a[1] += u * w[1], a[5] += v * w[1];
-            a[2] += u * w[2], a[6] += v * w[2];
-            a[3] += u * w[3], a[7] += v * w[3];
-            w += 4;
-        }
-    }
-}
-
 INLINE void add_1x4(int32_t *a, const int16_t *in, const weight *w, int inputs)
 {
 #pragma GCC unroll 4
@@ -119,6 +105,30 @@ INLINE void add_1x4(int32_t *a, const int16_t *in, const weight *w, int inputs)
         a[0] += u * w[0], a[1] += u * w[1];
         a[2] += u * w[2], a[3] += u * w[3];
         w += 4;
+    }
+}
+
+INLINE void add_2x4(int32_t *a, const operand *op, const int16_t *at, int group)
+{
+    const weight *w = op->weights + group * op->height * op->run * 4;
+    for (int ky = 0; ky < op->height; ++ky) {
+        const int16_t *p = at + ky * op->row;
+#if defined(__ARM_ARCH_6M__) /* has too few registers for eight sums */
+        add_1x4(a, p, w, op->run);
+        add_1x4(a + 4, p + op->right, w, op->run);
+        w += 4 * op->run;
+#else
+        const int16_t *const end = p + op->run;
+#pragma GCC unroll 4
+        do {
+            const int32_t u = p[0], v = p[op->right];
+            a[0] += u * w[0], a[4] += v * w[0];
+            a[1] += u * w[1], a[5] += v * w[1];
+            a[2] += u * w[2], a[6] += v * w[2];
+            a[3] += u * w[3], a[7] += v * w[3];
+            ++p, w += 4;
+        } while (p != end);
+#endif
     }
 }
 #endif
@@ -151,11 +161,13 @@ INLINE void convolve(operand first, operand second, skip shortcut, target to, in
                 }
                 if (shortcut.in != NULL) {
                     const int16_t *s = shortcut.in + y * shortcut.row + x * shortcut.right + c;
+#pragma GCC unroll 4
                     for (int k = 0; k < 4; ++k) {
                         a[k] += shortcut.factors[c + k] * s[k];
                         a[4 + k] += shortcut.factors[c + k] * s[shortcut.right + k];
                     }
                 }
+#pragma GCC unroll 4
                 for (int k = 0; k < 4; ++k) {
                     put(o + c + k, rounded(a[k], multiplier[c + k]), pools);
                     if (width % 2 == 0 || x + 1 < width) {
@@ -175,6 +187,7 @@ INLINE void connect(const int16_t *in, int inputs, const weight *weights, int16_
     for (int o = 0; o < outputs; o += 4) {
         int32_t a[4] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
         add_1x4(a, in, weights + o / 4 * step, inputs);
+#pragma GCC unroll 4
         for (int k = 0; k < 4; ++k) {
             if (sums != NULL) {
                 sums[o + k] = a[k];

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define INLINE static inline __attribute__((always_inline))
+
 typedef struct {
     const value *in;
     int height, width, channels;
@@ -13,7 +15,7 @@ typedef struct {
     const int8_t *weights; /* [output][row][column][input] */
 } operand;
 
-static value rounded(int32_t sum, int32_t multiplier)
+INLINE value rounded(int32_t sum, int32_t multiplier)
 {
     if (sum <= 0) {
         return 0;
@@ -22,7 +24,7 @@ static value rounded(int32_t sum, int32_t multiplier)
     return (value)(high > 255 ? 255 : high);
 }
 
-static int32_t window_sum(const operand *op, int y, int x, int output)
+INLINE int32_t window_sum(const operand *op, int y, int x, int output)
 {
     int32_t sum = 0;
     const int8_t *w = op->weights + output * op->kernel_height * op->kernel_width * op->channels;
@@ -42,7 +44,7 @@ static int32_t window_sum(const operand *op, int y, int x, int output)
     return sum;
 }
 
-static void convolve(const operand *first, const operand *second, const value *skip,
+INLINE void convolve(const operand *first, const operand *second, const value *skip,
                      const int32_t *factors, value *out, int height, int width, int channels,
                      const int32_t *bias, const int32_t *multiplier)
 {
@@ -64,7 +66,7 @@ static void convolve(const operand *first, const operand *second, const value *s
 }
 
 /* Each channel by itself; weights [row][column][channel]. */
-static void convolve_channels(const operand *op, value *out, int height, int width,
+INLINE void convolve_channels(const operand *op, value *out, int height, int width,
                               const int32_t *bias, const int32_t *multiplier)
 {
     for (int y = 0; y < height; ++y) {
@@ -88,7 +90,7 @@ static void convolve_channels(const operand *op, value *out, int height, int wid
 }
 
 /* A dense layer; `sums` of a last one are kept as they are. */
-static void connect(const value *in, int inputs, const int8_t *weights, value *out, int32_t *sums,
+INLINE void connect(const value *in, int inputs, const int8_t *weights, value *out, int32_t *sums,
                     int outputs, const int32_t *bias, const int32_t *multiplier)
 {
     for (int o = 0; o < outputs; ++o) {
@@ -104,7 +106,7 @@ static void connect(const value *in, int inputs, const int8_t *weights, value *o
     }
 }
 
-static void average(const value *in, value *out, int height, int width, int channels,
+INLINE void average(const value *in, value *out, int height, int width, int channels,
                     int pool_height, int pool_width)
 {
     const int count = pool_height * pool_width;

@@ -8,24 +8,26 @@ from typing import Any
 import numpy as np
 
 Record = Mapping[str, Any]
-BASE = "int8, fast"
+DENSE = "int8, "
 FAST, SMALL = "-O2", "-Os"
 BYTES_ON = "cortex-m4"
 # k instructions of CMSIS-NN's int8 lenet_ref with the same compiler, emulator and images, and what
 # it takes on the Cortex-M4, in bytes: measured once, not run here
 CMSIS_NN = {"cortex-m0": 5669, "cortex-m3": 2971, "cortex-m4": 2376, "rv32imac": 3630}
 CMSIS_NN_BYTES = (43_800, 11_800)
+NETWORKS = ("lenet_ref", "ternary", "ic_resnet8", "kws")
 HEADER = """# On microcontrollers
 
 Printed by `python -m bench.mcu`; the top of that file says what is measured. Thousands of
 instructions per inference, of AVR cycles; mean of a few test images. In brackets: how many times
-what the fast dense int8 C of the same CNN takes on that processor.
+what the fastest dense int8 C of the same CNN takes on that processor. RAM is what is linked: all
+but the stack.
 """
 
 
 def page(records: Mapping[str, Record]) -> str:
     """The tables of all networks that were measured."""
-    networks = list(dict.fromkeys(key.split(" | ")[0] for key in records))
+    networks = sorted({key.split(" | ")[0] for key in records}, key=NETWORKS.index)
     return HEADER + "".join(_network(name, records) for name in networks)
 
 
@@ -38,6 +40,10 @@ def _network(name: str, records: Mapping[str, Record]) -> str:
     def at(label: str, board: str, optimisation: str = FAST) -> Record:
         return mine.get(f"{name} | {label} | {board} | {optimisation}", {})
 
+    def fastest(board: str) -> Record:
+        dense = [at(label, board) for label in labels if label.startswith(DENSE)]
+        return min((d for d in dense if "counts" in d), key=_mean, default={})
+
     def accuracy(label: str) -> str:
         known = mine[f"{name} | {label}"]
         return f"{100 * known['correct'] / known['images']:.2f}"
@@ -46,7 +52,7 @@ def _network(name: str, records: Mapping[str, Record]) -> str:
         for label in labels:
             row = [label]
             for board in boards:
-                own, base = number(at(label, board)), number(at(BASE, board))
+                own, base = number(at(label, board)), number(fastest(board))
                 row.append(_with_ratio(own, base))
             yield (*row, accuracy(label))
 
@@ -59,12 +65,16 @@ def _network(name: str, records: Mapping[str, Record]) -> str:
             *(_ratio(_mean(at(label, b, SMALL)), _mean(at(label, b))) for b in boards),
             *(_bytes(at(label, BYTES_ON, SMALL), what) for what in ("flash", "ram")),
             *(_bytes(at(label, BYTES_ON, FAST), what) for what in ("flash", "ram")),
+            _range(at(label, BYTES_ON)),
         )
         for label in labels
     ]
     kinds = [f"{what} at {o}" for o in (SMALL, FAST) for what in ("flash", "RAM")]
-    text += f"\n`-Os` over `-O2`, and bytes on the {BYTES_ON}:\n\n"
-    text += _table(("", *boards, *kinds), small)
+    text += (
+        f"\n`-Os` over `-O2`, and, on the {BYTES_ON}, bytes, and the thousands of instructions of "
+        f"the images that take least and most at {FAST}:\n\n"
+    )
+    text += _table(("", *boards, *kinds, "least .. most"), small)
     if name == "lenet_ref":
         text += _beside_cmsis(labels, at)
     return text
@@ -93,6 +103,11 @@ def _without_first(record: Record) -> float | None:
     if "counts" not in record or np.mean(record["first"]) < 1000:
         return None  # it cannot be run alone
     return float(np.mean(record["counts"]) - np.mean(record["first"]))
+
+
+def _range(record: Record) -> str:
+    counts = record.get("counts")
+    return f"{min(counts) / 1000:,.0f} .. {max(counts) / 1000:,.0f}" if counts else "-"
 
 
 def _with_ratio(own: float | None, base: float | None) -> str:
