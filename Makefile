@@ -5,16 +5,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench bench-accuracy bench-lossless bench-mcu bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove sanitize bench bench-accuracy bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
 	@echo "make test    the tests, on all cores"
 	@echo "make check   format, lint, types and the tests"
+	@echo "make analyse   emitted C under gcc -fanalyzer, clang-tidy, cppcheck and MISRA's rules; minutes"
+	@echo "make fuzz    the public functions of emitted C under libFuzzer; an hour, or SECONDS=..."
+	@echo "make prove   no run-time error in emitted C, for every input of small networks; half an hour"
+	@echo "make sanitize   trained networks under AddressSanitizer, UBSan, valgrind; a quarter of an hour"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
+	@echo "make bench-boards   whole traces on every emulated processor; half an hour"
 	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
+	@echo "make bench-mapping   networks on simulated crossbar cores; some minutes"
 	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
+	@echo "make bench-pc   time per inference on this machine beside other C; a quarter of an hour"
 	@echo "make bench-tune   what tune chooses beside the table of everything; a quarter of an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
@@ -30,6 +37,18 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
+analyse: $(READY)
+	$(BIN)/python -m tests.assurance.analyse
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.assurance.fuzz $(SECONDS)
+
+prove: $(READY)
+	$(BIN)/python -m tests.assurance.prove
+
+sanitize: $(READY)
+	$(BIN)/python -m tests.assurance.trained
+
 bench: $(READY)
 	$(BIN)/python -m bench.given_networks
 	$(BIN)/python -m bench.resnet20
@@ -38,8 +57,14 @@ bench-accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy
 	$(BIN)/python -m bench.ecc
 
+bench-boards: $(READY)
+	$(BIN)/python -m bench.boards
+
 bench-lossless: $(READY)
 	$(BIN)/python -m bench.lossless
+
+bench-mapping: $(READY)
+	$(BIN)/python -m bench.mapping
 
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet torch==2.13.0 spikingjelly==2.0.0 sinabs==3.1.3
@@ -49,6 +74,10 @@ bench-peers: $(READY)
 bench-mcu: $(READY)
 	$(BIN)/python -m pip install --quiet emx-onnx-cgen==1.4.0
 	$(BIN)/python -m bench.mcu
+
+bench-pc: $(READY)
+	$(BIN)/python -m pip install --quiet emx-onnx-cgen==1.4.0
+	$(BIN)/python -m bench.pc
 
 bench-tune: $(READY)
 	$(BIN)/python -m bench.tune

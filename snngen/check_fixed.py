@@ -51,7 +51,7 @@ def check_fixed(net: FixedNet) -> None:
         _check_sources(layer, where, shapes)
         _check_kind(layer, where)
         _check_numbers(layer, where)
-        _check_bounds(layer, where, intervals, net.timesteps)
+        _check_bounds(layer, where, intervals, net.longest)
         shapes[layer.name], intervals[layer.name] = layer.shape, layer.output
 
 
@@ -138,6 +138,12 @@ def _check_numbers(layer: FixedLayer, where: str) -> None:
             if neuron.v_min is not None:
                 _check_per_channel(neuron.v_min, channels, f"{where}: v_min")
                 _require(bool((neuron.v_min <= 0).all()), where, "has a v_min above 0")
+            if neuron.v_max is not None:
+                _check_per_channel(neuron.v_max, channels, f"{where}: v_max")
+                reached = bool((neuron.v_max >= neuron.threshold).all())
+                _require(reached, where, "has a v_max below its threshold")
+        case Accumulate(limit):
+            _require(limit is None or 1 <= limit <= INT32.max, where, "has a limit below 1")
         case Level(thresholds, lowest):
             _require(
                 thresholds.ndim == 2 and thresholds.shape[0] == channels and thresholds.size > 0,
@@ -180,7 +186,7 @@ def _fits_int32(values: Array) -> bool:
 
 
 def _check_bounds(
-    layer: FixedLayer, where: str, intervals: dict[str, Interval], timesteps: int
+    layer: FixedLayer, where: str, intervals: dict[str, Interval], timesteps: int | None
 ) -> None:
     """Prove the layer's bounds again, and find what it claims."""
     sources = [intervals[synapse.source] for synapse in layer.synapses]

@@ -67,3 +67,7 @@ class FileError(SnngenError):
 
 class ToolError(SnngenError):
     """An external program (compiler, emulator) is missing or failed."""
+
+
+class LinkError(SnngenError):
+    """A device does not answer over its port, or not as the protocol says."""

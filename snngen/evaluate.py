@@ -19,7 +19,7 @@ from snngen.neurons import IF, Level
 from snngen.ops import WEIGHTED, MaxPool, SumPool
 from snngen.parallel import over_batch
 from snngen.simulate import simulate
-from snngen.spiking import Preprocess
+from snngen.spiking import INPUT, Preprocess
 from snngen.targets.c.engine import compiled
 from snngen.workers import run
 
@@ -32,7 +32,7 @@ Classes = NDArray[np.unsignedinteger[Any]]
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """Means per image of one layer.
+    """Means per image, or stream, of one layer.
 
     `spikes` sent, of `neurons`; `rate` = spikes per neuron and timestep. `synops`: a spike arriving
     over one synapse; `macs`: a multiplication with a value that is no spike (the directly coded
@@ -84,7 +84,7 @@ def evaluate(
     ann: Ann | None = None,
     engine: str = "golden",
 ) -> Evaluation:
-    """Run `net` over `images` (N, C, H, W), on all cores."""
+    """Run `net` over `images` (N, C, H, W), or streams (N, T, C, H, W), on all cores."""
     return evaluate_samples(net, Samples(images, labels, "the images"), ann=ann, engine=engine)
 
 
@@ -111,11 +111,14 @@ def evaluate_samples(
     """
     count = len(samples)
     shards = [(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
-    total, classes = _Tally.of_nothing(net), np.zeros(count, _class_type(net))
+    total: _Tally | None = None
+    classes = np.zeros(count, _class_type(net))
     found = run(_tally, (net, engine, ann, samples), shards, workers=workers, cluster=cluster)
     for (begin, end), (tally, final) in zip(shards, found, strict=True):
-        total, classes[begin:end] = total + tally, final
+        total, classes[begin:end] = tally if total is None else total + tally, final
         progress(end)
+    assert total is not None, "there is at least one sample"
+    steps = len(total.correct)
     spiking = spikes_passed_on(net, _nothing(net)).keys()
     has_labels, has_ann = total.labelled > 0, ann is not None
     return Evaluation(
@@ -126,7 +129,9 @@ def evaluate_samples(
         total.likeness / count if has_ann else None,
         total.ann_correct if has_ann and has_labels else None,
         tuple(
-            _activity(net, layer, int(spikes), int(synops), _macs(net, layer, spiking), count)
+            _activity(
+                layer, int(spikes), int(synops), _macs(net, layer, spiking, steps), count, steps
+            )
             for layer, spikes, synops in zip(net.layers, total.spikes, total.synops, strict=True)
         ),
     )
@@ -146,11 +151,6 @@ class _Tally:
     spikes: NDArray[np.int64]
     synops: NDArray[np.int64]
 
-    @classmethod
-    def of_nothing(cls, net: FixedNet) -> _Tally:
-        steps, layers = np.zeros(net.timesteps, np.int64), np.zeros(len(net.layers), np.int64)
-        return cls(0, steps, steps, 0, 0.0, layers, layers)
-
     def __add__(self, other: _Tally) -> _Tally:
         return _Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(_Tally)))
 
@@ -165,7 +165,7 @@ def _tally(
     check_labels(samples, int(np.prod(net.layers[-1].shape)))
     outputs, sent = _run(net, engine, images)
     classes = net.classes(outputs)
-    correct, agreement = np.zeros((2, net.timesteps), np.int64)
+    correct, agreement = np.zeros((2, net.steps_of(images)), np.int64)
     ann_correct, alike = 0, 0.0
     if labels is not None:
         correct = (classes == labels[:, None]).sum(0)
@@ -191,13 +191,17 @@ def _run(
     net: FixedNet, engine: str, images: Images
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
     """The output membranes (batch, T, K), and the spikes that every neuron sends to all of
-    `images`, (C, H, W) of each layer.
+    `images`, (C, H, W) of each layer, and of a stream's input.
     """
     if engine == "c":
         outputs, sent = compiled(net).totals(images)
     else:
         done = simulate(net, images)
         outputs, sent = done.outputs, {name: k.sum(0) for name, k in done.spikes.items()}
+    if net.is_stream:
+        channel = np.arange(net.input.shape[0])[:, None, None]
+        values = np.abs(net.input.table[channel, images].astype(np.int64))
+        sent = {INPUT: values.sum((0, 1)), **sent}
     return outputs, _nothing(net) | sent
 
 
@@ -216,8 +220,10 @@ class Ann:
     preprocess: Preprocess
 
     def outputs(self, images: Images) -> NDArray[np.floating]:
-        """The model's outputs, canonical and flattened: (N, K) float32."""
-        return over_batch(self._outputs, images)
+        """The model's outputs on `images` (N, C, H, W), or on all events of streams
+        (N, T, C, H, W), canonical and flattened: (N, K) float32.
+        """
+        return over_batch(self._outputs, images if images.ndim == 4 else images.sum(1))
 
     def _outputs(self, images: Images) -> NDArray[np.floating]:
         with np.errstate(over="ignore", invalid="ignore"):  # whoever needs finite ones checks
@@ -238,7 +244,9 @@ class Ann:
 
 def _nothing(net: FixedNet) -> dict[str, NDArray[np.int64]]:
     """What the layers of `net` send where nothing comes in, the output layer included."""
-    return {layer.name: np.zeros(layer.shape, np.int64) for layer in net.layers}
+    sizes = {layer.name: layer.shape for layer in net.layers}
+    sizes |= {INPUT: net.input.shape} if net.is_stream else {}
+    return {name: np.zeros(shape, np.int64) for name, shape in sizes.items()}
 
 
 def _fires(layer: FixedLayer) -> bool:
@@ -259,18 +267,18 @@ def _synops(net: FixedNet, sent: dict[str, NDArray[np.int64]]) -> NDArray[np.int
     return synops
 
 
-def _macs(net: FixedNet, layer: FixedLayer, spiking: Container[str]) -> int:
+def _macs(net: FixedNet, layer: FixedLayer, spiking: Container[str], steps: int) -> int:
     """The multiplications of what is no spike, per image."""
     macs = 0
     for synapse in layer.synapses:
         if isinstance(synapse.op, WEIGHTED) and synapse.source not in spiking:
             fan_out = synapse.op.fan_out(net.source_shape(synapse.source))
-            macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else net.timesteps)
+            macs += int(fan_out.sum()) * (1 if net.is_constant(synapse.source) else steps)
     return macs
 
 
 def _activity(
-    net: FixedNet, layer: FixedLayer, spikes: int, synops: int, macs: int, images: int
+    layer: FixedLayer, spikes: int, synops: int, macs: int, images: int, steps: int
 ) -> LayerActivity:
     neurons = int(np.prod(layer.shape))
     return LayerActivity(
@@ -278,7 +286,7 @@ def _activity(
         type(layer.neuron).__name__.lower() if layer.neuron else "",
         neurons if layer.neuron else 0,
         spikes / images,
-        spikes / images / neurons / net.timesteps,
+        spikes / images / neurons / steps,
         synops / images,
         macs,
     )
@@ -289,10 +297,11 @@ def spikes_passed_on(
 ) -> dict[str, NDArray[np.int64]]:
     """How many spikes reach the readers of each layer, (C, H, W), given what the layers `sent`.
 
-    Layers that send pixels or graded currents are left out. Wiring passes spikes on; the factors by
-    which a pool brings unequal windows to one divisor make no more of them.
+    Layers that send pixels or graded currents are left out; events of a stream are spikes. Wiring
+    passes spikes on; the factors by which a pool brings unequal windows to one divisor make no more
+    of them.
     """
-    passed: dict[str, NDArray[np.int64]] = {}
+    passed = {INPUT: sent[INPUT]} if net.is_stream else {}
     for layer in net.layers:
         sources = [s.source for s in layer.synapses]
         if layer.neuron is not None:

@@ -26,15 +26,7 @@ def expand(net: FixedNet) -> FixedNet:
     themselves, a maximum of them for example, and reads NAME, a layer that adds the copies up.
     ConversionError where levels lie below 0, which no number of spikes is.
     """
-    signed = [
-        Problem(
-            f"layer '{layer.name}'",
-            "binary neurons cannot send levels below 0",
-            f"its lowest level is {layer.neuron.lowest}",
-        )
-        for layer in net.layers
-        if isinstance(layer.neuron, Level) and layer.neuron.lowest != 0
-    ]
+    signed = unsendable(net)
     if signed:
         raise ConversionError(*signed)
     wired = {s.source for layer in net.layers for s in layer.synapses if layer.is_wiring}
@@ -65,9 +57,22 @@ def expand(net: FixedNet) -> FixedNet:
     return replace(net, layers=tuple(layers))
 
 
+def unsendable(net: FixedNet) -> list[Problem]:
+    """The layers of `net` that send levels below 0."""
+    return [
+        Problem(
+            f"layer '{layer.name}'",
+            "binary neurons cannot send levels below 0",
+            f"its lowest level is {layer.neuron.lowest}",
+        )
+        for layer in net.layers
+        if isinstance(layer.neuron, Level) and layer.neuron.lowest != 0
+    ]
+
+
 def _proven(net: FixedNet, earlier: list[FixedLayer], layer: FixedLayer) -> FixedLayer:
     """`layer` with the bounds that its synapses give it."""
     known = {INPUT: net.input.interval, **{done.name: done.output for done in earlier}}
     sources = [known[s.source] for s in layer.synapses]
-    b = prove(layer.name, layer.synapses, sources, layer.bias, layer.neuron, net.timesteps)
+    b = prove(layer.name, layer.synapses, sources, layer.bias, layer.neuron, net.longest)
     return replace(layer, current=b.current, membrane=b.membrane, output=b.output)

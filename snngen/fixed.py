@@ -5,6 +5,7 @@ docs/arithmetic.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from snngen.graph import Layout, in_layout
 from snngen.neurons import Neuron
 from snngen.ops import WEIGHTED, Interval, Shape
-from snngen.spiking import INPUT, Synapse
+from snngen.spiking import INPUT, Coding, Synapse
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -23,6 +24,9 @@ class FixedInput:
     """Raw bytes (C, H, W), held by the user as `layout`; byte b of channel c enters the network as
     table[c, b].
 
+    `coding` "direct": the same bytes at every timestep, those of an image. "events": others at
+    every timestep, counts of events (a polarity is a channel), for any number of timesteps.
+
     `table` is int16 (C, 256); 0 is what padding reads. `gain`, `offset` (C,): the model value that
     a byte stands for, gain * byte + offset, for users whose data are real numbers.
     """
@@ -32,6 +36,7 @@ class FixedInput:
     table: NDArray[np.int16]
     gain: Floats
     offset: Floats
+    coding: Coding = "direct"
 
     @property
     def interval(self) -> Interval:
@@ -45,8 +50,8 @@ class FixedLayer:
     is sent on.
 
     `current` bounds every partial sum of I, `membrane` (None without IF or Accumulate) every value
-    that the membrane takes, before and after reset, at every t <= T; `output` what is sent. All
-    proven by `snngen.bounds` and re-proven on load.
+    that the membrane takes, before clamps as well as after reset, at every t <= T, of a stream at
+    any t; `output` what is sent. All proven by `snngen.bounds` and re-proven on load.
     """
 
     name: str
@@ -69,8 +74,8 @@ class FixedNet:
     output.
 
     One unit of the output membrane is `output_scale` in the units of the CNN's output, summed over
-    `timesteps`. `method` says how it was converted; `digest` (SHA-256, hex) names the network's
-    exact content.
+    `timesteps`; a stream may have any number of them. `method` says how it was converted; `digest`
+    (SHA-256, hex) names the network's exact content.
     """
 
     name: str
@@ -85,7 +90,7 @@ class FixedNet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {layer.name: layer for layer in self.layers})
-        constant = {INPUT}
+        constant = set() if self.is_stream else {INPUT}
         for layer in self.layers:
             if layer.neuron is None and all(s.source in constant for s in layer.synapses):
                 constant.add(layer.name)
@@ -93,6 +98,22 @@ class FixedNet:
 
     def __getitem__(self, name: str) -> FixedLayer:
         return self._index[name]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether every timestep has an input of its own: event coding."""
+        return self.input.coding == "events"
+
+    @property
+    def longest(self) -> int | None:
+        """The timesteps that a run has at most; None where there may be any number."""
+        return None if self.is_stream else self.timesteps
+
+    def steps_of(self, images: NDArray[Any]) -> int:
+        """The timesteps that a run takes of raw bytes `images`: (batch, C, H, W), of a stream
+        (batch, T, C, H, W).
+        """
+        return images.shape[1] if self.is_stream else self.timesteps
 
     def source_shape(self, source: str) -> Shape:
         return self.input.shape if source == INPUT else self[source].shape

@@ -2,7 +2,7 @@
 executes.
 
     magic    8 bytes   89 53 4E 4E 0D 0A 1A 0A, which text-mode transfers destroy
-    version  u32 LE    2
+    version  u32 LE    3
     length   u64 LE    of the header
     header             JSON: keys sorted, no spaces, ASCII; the fields of the dataclasses by name
     arrays             raw little-endian, in the order in which the header mentions them
@@ -32,7 +32,7 @@ from snngen.fixed import FixedNet
 from snngen.schema import decode, encode
 
 MAGIC = b"\x89SNN\r\n\x1a\n"
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 2**26
 MAX_HEADER = 2**22
 MAX_DIMENSIONS = 4

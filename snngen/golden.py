@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, MaxPool, Op, Scale, Select, Shape, SumPool
+from snngen.ops.max_pool import most_behind
 from snngen.spiking import INPUT
 
 Ints = NDArray[np.int64]
@@ -37,7 +38,9 @@ Trace = dict[str, LayerTrace]
 
 
 def trace(net: FixedNet, images: NDArray[np.uint8]) -> Trace:
-    """The whole trace of `net` on raw bytes `images` (batch, C, H, W)."""
+    """The whole trace of `net` on raw bytes `images`: (batch, C, H, W), of a stream
+    (batch, T, C, H, W), a reset before each.
+    """
     runs = [_run(net, image) for image in images]
     return {
         layer.name: LayerTrace(
@@ -49,14 +52,17 @@ def trace(net: FixedNet, images: NDArray[np.uint8]) -> Trace:
 
 
 def _run(net: FixedNet, image: NDArray[np.uint8]) -> dict[str, tuple[Ints, Ints]]:
-    """One image, timestep by timestep: what each layer sent and held, (T, C, H, W)."""
+    """One image, or the bins of one stream, timestep by timestep: what each layer sent and held,
+    (T, C, H, W).
+    """
     channel = np.arange(net.input.shape[0])[:, None, None]
-    pixels = net.input.table[channel, image].astype(np.int64)
+    values = net.input.table[channel, image].astype(np.int64)
+    inputs = values if net.is_stream else [values] * net.timesteps
     states = {layer.name: _LayerState(layer, net) for layer in net.layers}
     sent: dict[str, list[Ints]] = {layer.name: [] for layer in net.layers}
     held: dict[str, list[Ints]] = {layer.name: [] for layer in net.layers}
-    for _ in range(net.timesteps):
-        now = {INPUT: pixels}
+    for value in inputs:
+        now = {INPUT: value}
         for layer in net.layers:
             now[layer.name] = states[layer.name].step(now)
             sent[layer.name].append(now[layer.name])
@@ -77,12 +83,16 @@ class _LayerState:
         self.balance = np.zeros(layer.shape, np.int64)  # spikes sent less spikes taken back
         self.received = np.zeros(net.source_shape(layer.synapses[0].source), np.int64)
         self.passed = np.zeros(layer.shape, np.int64)
+        self.ahead: dict[tuple[int, ...], Ints] = {}  # of a stream's max pool, by position and tap
+        self.is_stream = net.is_stream
+        self.most_behind = most_behind(net.source_interval(layer.synapses[0].source))
 
     def step(self, now: dict[str, Ints]) -> Ints:
         """What the layer sends at this timestep, given what its sources send."""
         first = self.layer.synapses[0]
         if isinstance(first.op, MaxPool):
-            return self._pass_maximum(first.op, now[first.source])
+            passes = self._pass_leader if self.is_stream else self._pass_maximum
+            return passes(first.op, now[first.source])
         current = np.zeros(self.layer.shape, np.int64)
         for synapse in self.layer.synapses:
             current += synaptic_current(synapse.op, now[synapse.source], self.layer.shape)
@@ -95,8 +105,10 @@ class _LayerState:
                 self.v = current
                 reached: Ints = (current >= thresholds.T[:, :, None, None]).sum(0)
                 return lowest + reached
-            case Accumulate():
+            case Accumulate(limit):
                 self.v += current
+                if limit is not None:
+                    self.v = np.clip(self.v, -limit, limit)
                 return self.v.copy()
             case IF() as neuron:
                 return self._fire(neuron, current)
@@ -106,6 +118,8 @@ class _LayerState:
         self.v += current
         if neuron.v_min is not None:
             self.v = np.maximum(self.v, neuron.v_min[:, None, None])
+        if neuron.v_max is not None:
+            self.v = np.minimum(self.v, neuron.v_max[:, None, None])
         s = np.where(self.v >= theta, np.minimum(self.v // theta, neuron.max_spikes), 0)
         if neuron.signed:
             s = np.where((self.v < 0) & (self.balance > 0), -1, s)
@@ -129,6 +143,20 @@ class _LayerState:
             largest[:, y, x] = np.max(inside, axis=0)
         passed, self.passed = self.passed, largest
         return largest - passed
+
+    def _pass_leader(self, pool: MaxPool, incoming: Ints) -> Ints:
+        """The same where counts would grow without end: of each window's inputs only how far they
+        are behind the one that has sent most is remembered, up to a limit.
+        """
+        sent = np.empty_like(self.passed)
+        for y, x in np.ndindex(*sent.shape[1:]):
+            taps = [(y, x, *tap) for tap in _taps(pool, y, x, incoming.shape)]
+            for tap in taps:
+                self.ahead[tap] = self.ahead.get(tap, 0) + incoming[:, tap[-2], tap[-1]]
+            sent[:, y, x] = np.max([self.ahead[tap] for tap in taps], axis=0)
+            for tap in taps:
+                self.ahead[tap] = np.maximum(self.ahead[tap] - sent[:, y, x], -self.most_behind)
+        return sent
 
 
 def synaptic_current(op: Op, source: Ints, shape: Shape) -> Ints:

@@ -15,8 +15,9 @@ class IF:
     """Integrate and fire over T timesteps (docs/arithmetic.md section 3); arrays are per channel,
     (C,).
 
-    v <- v + I(t); v <- max(v, v_min); s = min(floor(v / threshold), max_spikes) where v >=
-    threshold, else 0; reset "subtract": v <- v - s * threshold; reset "zero": v <- 0 where s > 0.
+    v <- v + I(t); v <- min(max(v, v_min), v_max); s = min(floor(v / threshold), max_spikes) where
+    v >= threshold, else 0; reset "subtract": v <- v - s * threshold; reset "zero": v <- 0 where
+    s > 0.
     `signed`: s = -1 and v <- v + threshold where v < 0 and the neuron has sent more spikes than it
     took back.
     """
@@ -24,6 +25,7 @@ class IF:
     threshold: Array
     v_init: Array
     v_min: Array | None = None
+    v_max: Array | None = None
     reset: Literal["subtract", "zero"] = "subtract"
     max_spikes: int = 1
     signed: bool = False
@@ -42,7 +44,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Accumulate:
-    """The output layer: integrates for T timesteps and never fires."""
+    """The output layer: integrates and never fires; with a `limit`, within -limit..limit."""
+
+    limit: int | None = None
 
 
 Neuron = IF | Level | Accumulate

@@ -109,7 +109,8 @@ class Built:
 
 
 def build(ann: Ann, images: NDArray[np.uint8], options: Options) -> FixedNet:
-    """The integer spiking network of a CNN, calibrated on raw bytes `images` (N, C, H, W).
+    """The integer spiking network of a CNN, calibrated on raw bytes `images` (N, C, H, W), or on
+    streams (N, T, C, H, W) for event coding.
 
     Raises ConversionError and BoundError.
     """

@@ -35,6 +35,7 @@ Ints = NDArray[np.int64]
 SCALE_BITS = (16, 12, 8)  # of per-channel weights, the first that the 32-bit proof accepts
 OUTPUT_BITS = (16, 14, 12, 10)  # likewise, of an output layer whose weights are integers already
 MOST_SCALE = 2**15 - 1  # a shortcut's weight beside a convolution
+LARGEST_MEMBRANE = 2**30  # where it is clamped
 LARGEST_FACTOR = (
     2.0**22
 )  # of thresholds and biases after scaling: far from 32 bits, far finer than any weight
@@ -73,7 +74,8 @@ def quantise_with_units(net: SpikingNet, bits: int = 8) -> tuple[FixedNet, dict[
     output_scale = 1.0
     for layer in net.layers:
         try:
-            done, meant = _layer(layer, sent, bits, net.timesteps)
+            longest = None if net.coding == "events" else net.timesteps
+            done, meant = _layer(layer, sent, bits, longest)
         except BoundError as error:
             problems += error.problems
             break  # later bounds rest on this one
@@ -131,7 +133,8 @@ def _input(net: SpikingNet) -> tuple[FixedInput, Floats, Floats]:
                 "check --scale, --mean and --std",
             )
         )
-    fixed = FixedInput(net.input.shape, net.input.layout, table.astype(np.int16), gain, offset)
+    values = table.astype(np.int16)
+    fixed = FixedInput(net.input.shape, net.input.layout, values, gain, offset, net.coding)
     return fixed, step, offset + zero * gain
 
 
@@ -158,7 +161,7 @@ def _residual(layer: SpikingLayer, sent: dict[str, _Sent]) -> Floats:
 
 
 def _layer(
-    layer: SpikingLayer, sent: dict[str, _Sent], bits: int, timesteps: int
+    layer: SpikingLayer, sent: dict[str, _Sent], bits: int, timesteps: int | None
 ) -> tuple[FixedLayer, Units]:
     """The integer form of a layer and what its integers stand for."""
     sources = [sent[s.source].interval for s in layer.synapses]
@@ -236,13 +239,22 @@ def _neuron(
         case IF() as neuron:
             threshold = np.maximum(np.rint(neuron.threshold * scale), 1).astype(np.int64)
             start = np.rint(neuron.v_init / neuron.threshold * threshold).astype(np.int64)
-            floor = None if neuron.v_min is None else np.rint(neuron.v_min * scale).astype(np.int64)
-            fixed = replace(neuron, threshold=threshold, v_init=start, v_min=floor)
+            floor, ceiling = (
+                None if clamp is None else _clamp(clamp * scale)
+                for clamp in (neuron.v_min, neuron.v_max)
+            )
+            fixed = replace(neuron, threshold=threshold, v_init=start, v_min=floor, v_max=ceiling)
             used = threshold / (neuron.threshold * scale)
             return _or_none(integer_bias), fixed, Units(scale, none, layer.amplitude * used)
         case _:
             units = Units(scale, none, layer.amplitude / scale)
             return _or_none(integer_bias), layer.neuron, units
+
+
+def _clamp(values: Floats) -> Ints:
+    """To integers, and with room for a current in 32 bits."""
+    clamps: Ints = np.clip(np.rint(values), -LARGEST_MEMBRANE, LARGEST_MEMBRANE).astype(np.int64)
+    return clamps
 
 
 def _unit(

@@ -19,6 +19,7 @@ from snngen.fixed import FixedLayer, FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED, Interval, MaxPool, Op
+from snngen.ops.max_pool import most_behind
 from snngen.ops.window import Array
 from snngen.parallel import ordered_map
 from snngen.spiking import INPUT
@@ -44,10 +45,10 @@ class Simulation:
 
 
 def simulate(net: FixedNet, images: NDArray[np.uint8], *, trace: bool = False) -> Simulation:
-    """Run `net` on raw bytes `images` (batch, C, H, W), all cores, in memory proportional to the
-    batch.
+    """Run `net` on raw bytes `images`: (batch, C, H, W), of a stream (batch, T, C, H, W), all
+    cores, in memory proportional to the batch.
     """
-    parts = list(stream(net, _chunks(images, _chunk_size(net)), trace=trace))
+    parts = list(stream(net, _chunks(images, _chunk_size(net, images)), trace=trace))
     return Simulation(
         np.concatenate([p.outputs for p in parts]),
         join_layers([p.counts for p in parts]),
@@ -87,11 +88,11 @@ def _chunks(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]
     return (images[k : k + size] for k in range(0, len(images), size))
 
 
-def _chunk_size(net: FixedNet) -> int:
+def _chunk_size(net: FixedNet, images: NDArray[np.uint8]) -> int:
     """Images at once: enough to keep BLAS busy, few enough that a layer's values stay in the
     cache.
     """
-    largest = max(int(np.prod(layer.shape)) for layer in net.layers) * net.timesteps
+    largest = max(int(np.prod(layer.shape)) for layer in net.layers) * net.steps_of(images)
     return max(1, min(256, 2**21 // largest))
 
 
@@ -113,25 +114,27 @@ def _run(net: FixedNet, images: NDArray[np.uint8], trace: bool) -> Simulation:
     change.
     """
     channel = np.arange(net.input.shape[0])[:, None, None]
-    values: dict[str, Values] = {INPUT: net.input.table[channel, images].astype(np.float32)[None]}
+    given = net.input.table[channel, images].astype(np.float32)
+    values: dict[str, Values] = {INPUT: given.swapaxes(0, 1) if net.is_stream else given[None]}
+    steps = net.steps_of(images)
     last_use = {s.source: layer.name for layer in net.layers for s in layer.synapses}
     counts: dict[str, NDArray[np.int64]] = {}
     spikes: dict[str, NDArray[np.int64]] = {}
     traces: Trace = {}
     outputs = np.empty(0, np.int64)
     for layer in net.layers:
-        sent, held = _layer(net, layer, values, trace)
+        sent, held = _layer(net, layer, values, steps, trace)
         if isinstance(layer.neuron, Accumulate):
             outputs = sent.reshape(*sent.shape[:2], -1).swapaxes(0, 1).astype(np.int64)
         else:
-            total = partial(_sum_over_time, timesteps=net.timesteps, bounds=layer.output)
+            total = partial(_sum_over_time, timesteps=steps, bounds=layer.output)
             counts[layer.name] = total(sent)
             signed = layer.output.min < 0
             spikes[layer.name] = total(np.abs(sent)) if signed else counts[layer.name]
         if trace:
             traces[layer.name] = LayerTrace(
-                _as_trace(sent, net.timesteps),
-                None if held is None else _as_trace(held, net.timesteps),
+                _as_trace(sent, steps),
+                None if held is None else _as_trace(held, steps),
             )
         values[layer.name] = sent
         for synapse in layer.synapses:
@@ -154,13 +157,17 @@ def _as_trace(values: Values, timesteps: int) -> NDArray[np.int64]:
 
 
 def _layer(
-    net: FixedNet, layer: FixedLayer, values: dict[str, Values], trace: bool
+    net: FixedNet, layer: FixedLayer, values: dict[str, Values], steps: int, trace: bool
 ) -> tuple[Values, Values | None]:
     """What the layer sends and, where it has a neuron and `trace` asks for it, what it holds."""
     dtype = exact_dtype(layer, [net.source_interval(s.source) for s in layer.synapses])
     first = layer.synapses[0]
     if isinstance(first.op, MaxPool):
-        received = np.cumsum(_over_time(values[first.source], net.timesteps), 0, dtype=np.float64)
+        if net.is_stream:
+            source = values[first.source]
+            behind = most_behind(net.source_interval(first.source))
+            return _pass_leaders(first.op, source, behind).astype(dtype), None
+        received = np.cumsum(_over_time(values[first.source], steps), 0, dtype=np.float64)
         largest = _apply(first.op, received)
         return np.diff(largest, axis=0, prepend=np.zeros_like(largest[:1])).astype(dtype), None
     current = _apply(_as_float(first.op, dtype), values[first.source].astype(dtype, copy=False))
@@ -176,11 +183,36 @@ def _layer(
             return current, None
         case Level(thresholds, lowest):
             return _level(current, thresholds, lowest), current
-        case Accumulate():
-            v = np.cumsum(_over_time(current, net.timesteps), 0, dtype=dtype)
+        case Accumulate(limit):
+            v = _accumulate(_over_time(current, steps), limit)
             return v, v
         case IF() as neuron:
-            return _fire(neuron, current, net.timesteps, trace)
+            return _fire(neuron, current, steps, trace)
+
+
+def _accumulate(current: Values, limit: int | None) -> Values:
+    """The running sum of `current` (T, batch, C, H, W), within -limit..limit."""
+    if limit is None:
+        return np.cumsum(current, 0, dtype=current.dtype)
+    v = np.empty_like(current)
+    now = np.zeros_like(current[0])
+    for t, part in enumerate(current):
+        now = np.clip(now + part, -limit, limit, out=v[t])
+    return v
+
+
+def _pass_leaders(pool: MaxPool, source: Values, most: int) -> Values:
+    """Of each window, what the input that has sent most sends in addition; others are at most
+    `most` behind it.
+    """
+    sent = []
+    ahead: Values | int = 0  # (batch, C, kh, kw, H_out, W_out); padding lies at -inf
+    for values in source:
+        received = ahead + pool.window.taps(values.astype(np.float64), -np.inf)
+        largest = received.max((2, 3))
+        ahead = np.maximum(received - largest[:, :, None, None], -most)
+        sent.append(largest)
+    return np.stack(sent)
 
 
 def _level(current: Values, thresholds: Array, lowest: int) -> Values:
@@ -206,6 +238,7 @@ def _fire(neuron: IF, current: Values, timesteps: int, trace: bool) -> tuple[Val
 
     theta = per_neuron(neuron.threshold)
     v_min = None if neuron.v_min is None else per_neuron(neuron.v_min)
+    v_max = None if neuron.v_max is None else per_neuron(neuron.v_max)
     v = np.empty(shape, dtype)
     v[:] = per_neuron(neuron.v_init)
     sent = np.empty((timesteps, *shape), dtype)
@@ -216,6 +249,8 @@ def _fire(neuron: IF, current: Values, timesteps: int, trace: bool) -> tuple[Val
         v += current[t % len(current)]
         if v_min is not None:
             np.maximum(v, v_min, out=v)
+        if v_max is not None:
+            np.minimum(v, v_max, out=v)
         s = sent[t]
         np.greater_equal(v, theta, out=fires)
         np.copyto(s, fires)

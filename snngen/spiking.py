@@ -5,7 +5,7 @@ activations.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from snngen.ops import Op, Shape
 
 Floats = NDArray[np.float64]
 
+Coding = Literal["direct", "events"]
 INPUT = "input"  # the name by which layers read the network's input; no layer has it
 
 
@@ -70,7 +71,8 @@ class SpikingNet:
     """A float spiking network in topological order; the last layer is the output and accumulates.
 
     `preprocess` takes raw bytes to the values that layers read, the model's own normalisation
-    included. `timesteps` is T, 1 for a network of level neurons.
+    included. `timesteps` is T, 1 for a network of level neurons; of a stream, which is `coding`
+    "events", those of a recording that the CNN sees as one image.
     """
 
     name: str
@@ -81,3 +83,4 @@ class SpikingNet:
     output_layout: Layout
     method: str
     notes: tuple[str, ...] = ()
+    coding: Coding = "direct"

@@ -87,7 +87,8 @@ def verify(
     full_trace_images: int = 8,
     on: str | None = None,
 ) -> VerifyResult:
-    """Compare a target with the network on `images` (n, C, H, W).
+    """Compare a target with the network on `images` (n, C, H, W), or on streams (n, T, C, H, W),
+    each after a reset.
 
     `files` are emitted files as they are now, edits included; without them fresh ones are emitted.
     `on` names one of BOARDS, whose emulator runs them, every image with its full trace; by default
@@ -97,8 +98,10 @@ def verify(
     if target not in TARGETS:
         rule = f"must be one of {', '.join(TARGETS)}"
         raise ConversionError(Problem("the target", rule, target))
-    if images.dtype != np.uint8 or images.shape[1:] != net.input.shape or len(images) == 0:
-        rule = f"must be bytes of shape (n, {', '.join(map(str, net.input.shape))})"
+    axes = ("n", "timesteps") if net.is_stream else ("n",)
+    fits = images.ndim == len(axes) + 3 and images.shape[-3:] == net.input.shape
+    if images.dtype != np.uint8 or not fits or images.size == 0:
+        rule = f"must be bytes of shape ({', '.join(map(str, (*axes, *net.input.shape)))})"
         raise DataError(Problem("the images", rule, f"{images.dtype} {images.shape}"))
     given = TARGETS[target].emit(net) if files is None else files
     with Engine(net, given) if on is None else BoardEngine(net, given, on) as engine:
@@ -107,7 +110,7 @@ def verify(
         for begin, end in _spans(traced, len(images)):
             part = images[begin:end]
             difference = _compare(net, engine, part, begin, trace=begin < traced)
-            values += len(part) * _numbers(net, trace=begin < traced)
+            values += len(part) * _numbers(net, net.steps_of(images), trace=begin < traced)
             if difference is not None:
                 break
         named = target if on is None else f"{target} on {on}"
@@ -120,13 +123,13 @@ def _spans(traced: int, total: int) -> Iterator[tuple[int, int]]:
     yield from ((k, min(k + BATCH, total)) for k in range(traced, total, BATCH))
 
 
-def _numbers(net: FixedNet, *, trace: bool) -> int:
+def _numbers(net: FixedNet, steps: int, *, trace: bool) -> int:
     """How many numbers are compared for an image."""
-    outputs = int(np.prod(net.layers[-1].shape)) * net.timesteps
+    outputs = int(np.prod(net.layers[-1].shape)) * steps
     sizes = [int(np.prod(layer.shape)) for layer in net.layers]
     held = [layer.neuron is not None for layer in net.layers]
     if trace:
-        return net.timesteps * sum(n * (1 + h) for n, h in zip(sizes, held, strict=True))
+        return steps * sum(n * (1 + h) for n, h in zip(sizes, held, strict=True))
     return outputs + sum(sizes[:-1])
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from snngen.targets.c.build import EXAMPLE
 from snngen.targets.c.emit import emit
 from tests.networks import level_showcase, spiking_showcase
+from tests.streams import stream_showcase
 
 FOLDER = Path(__file__).parent.parent / "runtime_c/tests/networks"
 
 
 def main() -> None:
-    for name, net in (("spiking", spiking_showcase()), ("level", level_showcase())):
+    nets = {"spiking": spiking_showcase, "level": level_showcase, "stream": stream_showcase}
+    for name, net in ((name, make()) for name, make in nets.items()):
         files = emit(net)
         (FOLDER / name).mkdir(parents=True, exist_ok=True)
         for file in ("model.h", "model.c", "model_selftest.c", EXAMPLE):

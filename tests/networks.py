@@ -83,7 +83,7 @@ class Builder:
             [self.interval(source) for source, _ in sources],
             bias,
             neuron,
-            self.timesteps,
+            None if self.input.coding == "events" else self.timesteps,
         )
 
 
@@ -117,14 +117,25 @@ def windows(draw: st.DrawFn, shape: Shape, *, pads: bool = True) -> Window:
 
 
 @st.composite
-def fixed_nets(draw: st.DrawFn, *, max_layers: int = 5, max_timesteps: int = 20) -> FixedNet:
-    """Level networks (T = 1), IF networks (T <= max_timesteps), every operator and option."""
+def fixed_nets(
+    draw: st.DrawFn,
+    *,
+    max_layers: int = 5,
+    max_timesteps: int = 20,
+    max_side: int = 6,
+    max_channels: int = 4,
+    levels: bool | None = None,
+) -> FixedNet:
+    """Level networks (T = 1), IF networks (T <= max_timesteps), or with `levels` only either; every
+    operator and option. Images of up to `max_side` rows and columns, convolutions of up to
+    `max_channels`.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    levels = draw(st.booleans())
+    levels = draw(st.booleans()) if levels is None else levels
     timesteps = 1 if levels else draw(st.integers(1, max_timesteps))
     flat = draw(st.sampled_from(["2d", "2d", "1d", "vector"]))
     height, width = {
-        "2d": (draw(st.integers(1, 6)), draw(st.integers(1, 6))),
+        "2d": (draw(st.integers(1, max_side)), draw(st.integers(1, max_side))),
         "1d": (1, draw(st.integers(1, 9))),
         "vector": (1, 1),
     }[flat]
@@ -132,7 +143,7 @@ def fixed_nets(draw: st.DrawFn, *, max_layers: int = 5, max_timesteps: int = 20)
     lo, hi = draw(st.sampled_from([(0, 1), (0, 15), (0, 255), (-128, 127), (-900, 900)]))
     layout = draw(st.sampled_from(["CHW", "HWC"]))
     builder = Builder(fixed_input(rng, shape, layout, lo, hi), timesteps)
-    drawing = _Drawing(draw, rng, builder, levels)
+    drawing = _Drawing(draw, rng, builder, levels, max_channels)
     for index in range(draw(st.integers(0, max_layers - 1))):
         drawing.hidden_layer(f"layer{index}")
     drawing.output_layer("output")
@@ -147,6 +158,7 @@ class _Drawing:
     rng: np.random.Generator
     builder: Builder
     levels: bool
+    max_channels: int
 
     def hidden_layer(self, name: str) -> None:
         kind = self.draw(
@@ -167,12 +179,19 @@ class _Drawing:
             op = self._conv(shape)
         try:
             bias = self._bias(op.shape(shape)[0])
-            self.builder.add(name, [(source, op)], bias, Accumulate())
+            self.builder.add(name, [(source, op)], bias, self._accumulator())
         except BoundError:
             assume(False)
 
+    def _accumulator(self) -> Accumulate:
+        return Accumulate()
+
+    def _names(self) -> list[str]:
+        """What a layer may read."""
+        return [INPUT, *(layer.name for layer in self.builder.layers)]
+
     def _source(self, latest: bool = False) -> str:
-        names = [INPUT, *(layer.name for layer in self.builder.layers)]
+        names = self._names()
         if latest or self.draw(st.integers(0, 2)):
             return names[-1]
         return self.draw(st.sampled_from(names))
@@ -189,7 +208,9 @@ class _Drawing:
         window = window or self.draw(windows(shape))
         divisors = [g for g in range(1, shape[0] + 1) if shape[0] % g == 0]
         groups = self.draw(st.sampled_from(divisors)) if out is None else 1
-        channels = out or groups * self.draw(st.integers(1, 4 if groups == 1 else 2))
+        channels = out or groups * self.draw(
+            st.integers(1, self.max_channels if groups == 1 else 2)
+        )
         weight = self._weights((channels, shape[0] // groups, *window.kernel))
         return Conv(weight, window, groups)
 
@@ -200,7 +221,9 @@ class _Drawing:
         most = self.draw(st.sampled_from([7, 127, 2000, 2**15 - 1]))
         first: Op = {
             "conv": lambda: self._conv(shape),
-            "linear": lambda: Linear(self._weights((self.draw(st.integers(1, 9)), *shape))),
+            "linear": lambda: Linear(
+                self._weights((self.draw(st.integers(1, 2 * self.max_channels + 1)), *shape))
+            ),
             "scale": lambda: Scale(self._weights((shape[0],), most)),
         }[kind]()
         sources: list[Source] = [(source, first)]
@@ -212,7 +235,7 @@ class _Drawing:
 
     def _residual(self, shape: Shape) -> list[Source]:
         """One more synapse of output shape `shape`, or none if no source suits."""
-        source = self.draw(st.sampled_from([INPUT, *(layer.name for layer in self.builder.layers)]))
+        source = self.draw(st.sampled_from(self._names()))
         found = self.builder.shape(source)
         if found == shape and self.draw(st.booleans()):
             return [(source, Scale(self._weights((shape[0],))))]
@@ -243,9 +266,9 @@ class _Drawing:
                 st.sampled_from([np.zeros_like(threshold), threshold // 2, -threshold, threshold])
             ),
             -self.rng.integers(0, most + 1, channels) if self.draw(st.booleans()) else None,
-            self.draw(st.sampled_from(["subtract", "zero"])),
-            self.draw(st.sampled_from([1, 1, 1, 2, 4])),
-            self.draw(st.sampled_from([False, False, True])),
+            reset=self.draw(st.sampled_from(["subtract", "zero"])),
+            max_spikes=self.draw(st.sampled_from([1, 1, 1, 2, 4])),
+            signed=self.draw(st.sampled_from([False, False, True])),
         )
 
     def _max_pool(self, name: str) -> None:
@@ -285,8 +308,7 @@ class _Drawing:
         """Two sources of one image size, each supplying channels that the other leaves out."""
         first = self._source()
         height, width = self.builder.shape(first)[1:]
-        names = [INPUT, *(layer.name for layer in self.builder.layers)]
-        fitting = [n for n in names if self.builder.shape(n)[1:] == (height, width)]
+        fitting = [n for n in self._names() if self.builder.shape(n)[1:] == (height, width)]
         sources = [first, self.draw(st.sampled_from(fitting))]
         sizes = [self.builder.shape(source)[0] for source in sources]
         pads = [(0, sizes[1]), (sizes[0], 0)]

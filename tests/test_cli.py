@@ -79,7 +79,7 @@ def test_convert_emit_verify_evaluate(folder: Path, capsys) -> None:
     code, out, err = said("convert digits.onnx --data digits.npz -o digits.snn", capsys)
     assert (code, err) == (0, "") and "6 layers, 16 timesteps" in out
     code, out, err = said("emit digits.snn --target c -o out -v", capsys)
-    assert (code, err) == (0, "") and "bytes of arena" in out
+    assert (code, err) == (0, "") and "of arena, " in out
     code, out, err = said("verify digits.snn --images digits.npz --limit 30 --out out", capsys)
     assert (code, err) == (0, "") and "equal on 30 images" in out
     code, out, err = said("evaluate digits.snn --data digits.npz", capsys)

@@ -5,11 +5,14 @@ what it shows is what comes out, but for the numbers. docs/cli.md lists every co
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,8 @@ from snngen.cli.options import Conversion
 from snngen.targets.c.boards import PACKAGES
 
 CHECKOUT = Path(__file__).parents[1]
-PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")])
+PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md"),
+                *(CHECKOUT / "examples").rglob("*.md")])  # fmt: skip
 CLI = CHECKOUT / "docs" / "cli.md"
 BEGIN, END = "<!-- commands -->\n", "<!-- end -->\n"
 HEAD = ["| argument or option | meaning |", "|---|---|"]
@@ -31,7 +35,7 @@ OTHER_TESTS = ("pip install", "make demo", "make check")  # test_packaging, and 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """The (needs, content) of a page's console blocks."""
-    return re.findall(r"^```console ?(\w*)\n(.*?)^```", page.read_text(), re.M | re.S)
+    return re.findall(r"^```console ?([\w ]*)\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
 def masked(line: str) -> str:
@@ -52,23 +56,32 @@ def chapters(content: str) -> list[tuple[str, list[str]]]:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Iterator[Path]:
     """A folder with the files that the pages name."""
-    shutil.copytree(CHECKOUT / "examples", tmp_path / "examples")
+    built = shutil.ignore_patterns("build")
+    shutil.copytree(CHECKOUT / "examples", tmp_path / "examples", ignore=built)
     shutil.copytree(CHECKOUT / "snngen" / "demo_data", tmp_path / "snngen" / "demo_data")
-    return tmp_path
+    yield tmp_path
+    for left_running in tmp_path.rglob("qemu.pid"):
+        with contextlib.suppress(OSError):
+            os.kill(int(left_running.read_text()), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p)], ids=lambda page: str(page.relative_to(CHECKOUT))
+)
 def test_commands_of_a_page(page: Path, checkout: Path, require, request) -> None:
     require("make")
     require("cc")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for needs, content in blocks(page):
-        if needs == "boards":
+        if "boards" in needs:
             for tool in PACKAGES:
                 require(tool)
-        if needs == "mnist":
+            require("python:serial")
+        if "torch" in needs:
+            require("python:torch")
+        if "mnist" in needs:
             if "SNNGEN_DATA" not in os.environ and "CI" not in os.environ:
                 continue
             env["SNNGEN_DATA"] = str(request.getfixturevalue("data_dir"))

@@ -60,12 +60,12 @@ def test_a_rare_difference_is_found_after_the_traced_images() -> None:
 def test_a_wrong_result_is_told_apart_from_a_wrong_trace() -> None:
     net = spiking_showcase()
     files = dict(emit(net))
-    run = files["runtime/snn_run.c"].decode()
+    run = files["runtime/snn_ends.c"].decode()
     assert run.count("most = v;") == 1
-    files["runtime/snn_run.c"] = run.replace("most = v;", "most = -v;").encode()
+    files["runtime/snn_ends.c"] = run.replace("most = v;", "most = -v;").encode()
     difference = verify(net, random_images(net, 8), files=files).difference
     assert difference is not None and difference.quantity == "class"
-    files["runtime/snn_run.c"] = run.replace("membranes[k] = v;", "membranes[k] = v + 1;").encode()
+    files["runtime/snn_ends.c"] = run.replace("membranes[k] = v;", "membranes[k] = v + 1;").encode()
     difference = verify(net, random_images(net, 8), files=files).difference
     assert difference is not None and difference.quantity == "result"
 

@@ -15,8 +15,18 @@ from snngen.check import check as check_model
 from snngen.cli import summaries
 from snngen.cli.console import complain, progress, say, say_json, warn
 from snngen.cli.demo import run_demo
+from snngen.cli.device import run
 from snngen.cli.diagnosis import diagnosis_json, diagnosis_lines
-from snngen.cli.options import Cluster, Conversion, Workers, input_shape, shared, size
+from snngen.cli.mapping import map_
+from snngen.cli.options import (
+    Cluster,
+    Conversion,
+    Processor,
+    Workers,
+    input_shape,
+    shared,
+    size,
+)
 from snngen.cli.stages import (
     labelled_images,
     obtain,
@@ -38,9 +48,10 @@ from snngen.files import write_tree
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
 from snngen.targets import TARGETS
-from snngen.targets.c.boards import BOARDS, board_named
+from snngen.targets.c.boards import BOARDS, board_named, check_board, processor_of
 from snngen.targets.c.boards.cost import measure
-from snngen.targets.c.budget import Budget
+from snngen.targets.c.budget import PROCESSOR, Budget
+from snngen.targets.c.estimate import FORMS, estimate, table_of
 from snngen.targets.c.packages import PACKAGES
 from snngen.verify import verify as verify_target
 
@@ -152,6 +163,7 @@ def emit(
     schedule: Schedule = "smallest",
     optimise: Optimise = "speed",
     package: Package = "plain",
+    on: Processor = PROCESSOR,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     verbose: Annotated[
@@ -164,12 +176,13 @@ def emit(
     _check_choice("--schedule", schedule, ("smallest", "fastest"))
     _check_choice("--optimise", optimise, ("speed", "size", "vectors"))
     _check_choice("--package", package, tuple(PACKAGES))
+    processor_of(on)
     obtained = obtain(model, conversion)
     net = obtained.net
     files = TARGETS[chosen].emit(
-        net, prefix=prefix, schedule=schedule, optimise=optimise, package=package
+        net, prefix=prefix, schedule=schedule, optimise=optimise, package=package, on=on
     )
-    budget = TARGETS[chosen].budget(net, schedule=schedule, optimise=optimise)
+    budget = TARGETS[chosen].budget(net, schedule=schedule, optimise=optimise, on=on)
     _enforce(budget, limits)
     out = Path(f"{model.stem}_{chosen}") if out is None else out
     write_tree(out, files)
@@ -202,7 +215,7 @@ def verify(
     chosen = _target(target)
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
-    shown = verification_images(images, limit, net.input.shape, conversion.fitting)
+    shown = verification_images(images, limit, net, conversion.fitting)
     result = verify_target(net, shown, target=chosen, files=files, on=on)
     say(summaries.network_line(net), str(result))
     if not result.is_equal:
@@ -222,15 +235,23 @@ def evaluate(
     workers: Workers = None,
     cluster: Cluster = None,
     as_json: AsJson = False,
+    on: Processor = PROCESSOR,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
 ) -> None:
     """Measure accuracy at every timestep, activity and costs."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
+    processor_of(on)
     _check_choice("--engine", engine, ENGINES)
     obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
-    samples = open_samples(data, net.input.shape, limit=limit, fitting=conversion.fitting)
+    samples = open_samples(
+        data,
+        net.input.shape,
+        limit=limit,
+        fitting=conversion.fitting,
+        coding=net.input.coding,
+    )
     with progress("evaluating", len(samples)) as heard:
         found = evaluate_samples(
             net,
@@ -241,7 +262,7 @@ def evaluate(
             cluster=cluster,
             progress=heard,
         )
-    budget = TARGETS["c"].budget(net)
+    budget = TARGETS["c"].budget(net, on=on)
     if as_json:
         say_json(summaries.evaluation_json(net, found, budget))
     else:
@@ -264,15 +285,35 @@ def cost(
     limit: Annotated[
         int, typer.Option(help=f"use so many images, evenly spread; default {COST_IMAGES}")
     ] = COST_IMAGES,
+    mhz: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="the clock; default the highest of the chip named"),
+    ] = None,
+    optimise: Annotated[str, typer.Option(help="speed, or the size of weights in flash")] = "speed",
+    estimated: Annotated[
+        bool, typer.Option("--estimate", help="without compiler and emulator, and not exact")
+    ] = False,
 ) -> None:
-    """Count instructions and bytes on an emulated board."""
-    board_named(on)
+    """Count instructions and bytes on an emulated board, or estimate instructions without one."""
+    check_board(on)
+    if not estimated:
+        board_named(on)
+    else:
+        table_of(on)
+    _check_choice("--optimise", optimise, FORMS)
+    form = next(form for form in FORMS if form == optimise)
     net = obtain(model, conversion, evaluated_on=data).net
-    shown = verification_images(data, limit, net.input.shape, conversion.fitting)
-    found = measure(net, on, shown)
-    say(summaries.network_line(net), *summaries.cost_lines(found))
+    shown = verification_images(data, limit, net, conversion.fitting)
+    lines = (
+        summaries.estimated_lines(estimate(net, on, shown, optimise=form), mhz)
+        if estimated
+        else summaries.cost_lines(measure(net, on, shown, optimise=form), mhz)
+    )
+    say(summaries.network_line(net), *lines)
 
 
+app.command()(run)
+app.command("map")(map_)
 app.command()(tune)
 
 
@@ -293,6 +334,11 @@ def doctor(
 ) -> None:
     """Say where a network loses accuracy: by cause, layer and channel, and what to try."""
     given = None if network is None else fixed_file.load(network)
+    if conversion.options.coding == "events" or (given is not None and given.is_stream):
+        rule = "the CNN and the network are compared on images, not on streams of events"
+        raise ConversionError(
+            Problem("doctor", rule, hint="snngen evaluate compares their classes")
+        )
     prepared = prepare(model, conversion, evaluated_on=data)
     built = build_in_steps(prepared.source, prepared.calibration, prepared.options)
     if given is not None:

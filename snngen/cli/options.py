@@ -15,6 +15,7 @@ from snngen.convert.options import TECHNIQUES
 from snngen.data import Fitting
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
+from snngen.targets.c.boards import PROCESSORS
 
 DEFAULTS = Options()
 UNITS = {"": 1, "k": 2**10, "M": 2**20}
@@ -38,6 +39,9 @@ InputShape = Annotated[
 ]
 OutputName = Annotated[
     str | None, typer.Option(help="name of the output to use, where there are several")
+]
+Processor = Annotated[
+    str, typer.Option("--on", help=f"the processor that costs are for: {', '.join(PROCESSORS)}")
 ]
 Workers = Annotated[
     int | None, typer.Option(help="processes; by default one thread per core of this one")
@@ -81,6 +85,12 @@ class Conversion:
     ] = None
     without: Annotated[
         str | None, typer.Option(help=f"these of method ecc's techniques: {','.join(TECHNIQUES)}")
+    ] = None
+    coding: Annotated[
+        str | None,
+        typer.Option(
+            help="direct (images) or events (streams of bins, one each timestep); default direct"
+        ),
     ] = None
     calibrate: Annotated[
         str | None, typer.Option(help="images that thresholds are balanced on, training images")

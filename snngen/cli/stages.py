@@ -26,6 +26,7 @@ from snngen.targets.c.packages import PACKAGES, unarranged
 
 SUFFIX = ".snn"
 SYNTHETIC_SAMPLES = 32
+SYNTHETIC_STREAMS, LEAST_STEPS = 8, 64
 MAX_EMITTED_BYTES = 2**26
 MANIFEST = "snngen.json"
 LEAST_AGREEMENT, LEAST_LIKENESS = 0.9, 0.98  # below both the user is warned
@@ -86,7 +87,7 @@ def prepare(path: Path, conversion: Conversion, *, evaluated_on: str | None = No
         calibrate = None if evaluated_on is None else evaluation_calibration(evaluated_on)
         if calibrate is None:
             warn_of_synthetic_images()
-    images = _calibration_images(calibrate, count, graph.input.shape, conversion.fitting)
+    images = _calibration_images(calibrate, count, graph.input.shape, options, conversion.fitting)
     source = ann
     if "cmb" in options.without:
         source = Ann(_without_epsilon(path, conversion), ann.preprocess)
@@ -100,13 +101,21 @@ def _without_epsilon(path: Path, conversion: Conversion) -> Graph:
 
 
 def _calibration_images(
-    source: str | None, count: int, shape: Shape, fitting: data.Fitting
+    source: str | None, count: int, shape: Shape, options: Options, fitting: data.Fitting
 ) -> data.Bytes:
     if source is not None:
-        return data.load(source, shape, split="train", limit=count, fitting=fitting).images
+        images = data.load(
+            source, shape, split="train", limit=count, fitting=fitting, coding=options.coding
+        ).images
+        if options.coding == "events" and images.shape[1] != options.timesteps:
+            rule = f"a recording must have the network's {options.timesteps} timesteps"
+            hint = f"add --timesteps {images.shape[1]}"
+            raise DataError(Problem(source, rule, f"{images.shape[1]} timesteps", hint))
+        return images
     if count < 1:
         raise ConversionError(Problem("option --samples", "must be at least 1", str(count)))
-    return data.synthetic(shape, count)
+    images = data.synthetic(shape, count)
+    return data.over_time(images, options.timesteps) if options.coding == "events" else images
 
 
 def warn_of_synthetic_images() -> None:
@@ -140,7 +149,9 @@ def labelled_images(
     source: str, limit: int | None, net: FixedNet, fitting: data.Fitting
 ) -> data.Samples:
     """The images to evaluate on; DataError where a label names no output of `net`."""
-    samples = data.load(source, net.input.shape, limit=limit, fitting=fitting)
+    samples = data.load(
+        source, net.input.shape, limit=limit, fitting=fitting, coding=net.input.coding
+    )
     data.check_labels(samples, int(np.prod(net.layers[-1].shape)))
     return samples
 
@@ -158,16 +169,23 @@ def training_images(source: str, graph: Graph, fitting: data.Fitting) -> data.Sa
 
 
 def verification_images(
-    source: str | None, limit: int | None, shape: Shape, fitting: data.Fitting
+    source: str | None, limit: int | None, net: FixedNet, fitting: data.Fitting
 ) -> data.Bytes:
-    """The images to verify on; without a source, half smooth and half noise."""
+    """The images or streams to verify on; without a source, half smooth and half noise."""
+    shape, coding = net.input.shape, net.input.coding
     if source is not None:
-        return data.load(source, shape, limit=limit, fitting=fitting).images
-    count = SYNTHETIC_SAMPLES if limit is None else limit
+        return data.load(source, shape, limit=limit, fitting=fitting, coding=coding).images
+    default = SYNTHETIC_STREAMS if net.is_stream else SYNTHETIC_SAMPLES
+    count = default if limit is None else limit
     if count < 1:
         raise ConversionError(Problem("option --limit", "must be at least 1", str(count)))
+    smooth = data.synthetic(shape, count - count // 2)
+    if net.is_stream:
+        steps = max(net.timesteps, LEAST_STEPS)
+        noise = data.noisy_streams((count // 2, steps, *shape))
+        return np.concatenate([data.over_time(smooth, steps), noise])
     noise = np.random.default_rng(1).integers(0, 256, (count // 2, *shape), dtype=np.uint8)
-    return np.concatenate([data.synthetic(shape, count - count // 2), noise])
+    return np.concatenate([smooth, noise])
 
 
 def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +17,10 @@ from snngen.evaluate import Evaluation
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
 from snngen.ops import Shape
+from snngen.targets.c.boards import BOARDS
 from snngen.targets.c.boards.cost import Cost
-from snngen.targets.c.budget import Budget
+from snngen.targets.c.budget import Budget, Footprint
+from snngen.targets.c.estimate import Estimate
 
 SHORT_DIGEST = 12
 
@@ -42,6 +45,7 @@ def check_lines(report: CheckReport) -> list[str]:
 def network_line(net: FixedNet) -> str:
     """A network on one line."""
     steps = "1 timestep" if net.timesteps == 1 else f"{net.timesteps} timesteps"
+    steps += " of events" if net.is_stream else ""
     return (
         f"network '{printable(net.name)}': {len(net.layers)} layers, {steps}, "
         f"method {printable(net.method)}, digest {digest(net)[:SHORT_DIGEST]}"
@@ -87,13 +91,29 @@ def form_lines(forms: tuple[Form, Form | SnngenError]) -> list[str]:
 
 
 def budget_lines(budget: Budget) -> list[str]:
-    """What a network will cost on a device."""
+    """What a network will cost on a processor: the smallest build, others in brackets."""
+    first, *others = budget.builds.values()
+
+    def part(name: str, of: Callable[[Footprint], int]) -> str:
+        more = ", ".join(f"{of(other):,}" for other in others if of(other) != of(first))
+        return f"{of(first):,}{f' ({more})' if more else ''} {name}"
+
+    flash = [
+        part("of constants", lambda build: build.parameters),
+        part("of descriptors", lambda build: build.descriptors),
+        part("of code", lambda build: build.code),
+    ]
+    copied = [part("of descriptors", lambda build: build.copied)] if first.copied else []
+    ram = [
+        part("of arena", lambda build: build.arena),
+        *copied,
+        part("of stack", lambda build: build.stack),
+    ]
+    smallest, *faster = budget.builds
     return [
-        f"flash {budget.const_bytes:,} bytes of constants; estimated: "
-        f"{budget.descriptor_bytes_estimate:,} of descriptors, "
-        f"{budget.code_bytes_estimate:,} of code",
-        f"RAM   {budget.arena_bytes:,} bytes of arena; estimated: "
-        f"{budget.stack_bytes_estimate:,} of stack",
+        f"on {budget.processor}, {budget.compiler} {smallest} ({', '.join(faster)}):",
+        f"flash {part('bytes', lambda build: build.flash)}: {', '.join(flash)}",
+        f"RAM   {part('bytes', lambda build: build.ram)}: {', '.join(ram)}",
     ]
 
 
@@ -113,22 +133,82 @@ def kernel_table(budget: Budget) -> list[str]:
     return table(("layer", "reads", "kernel", "because"), rows)
 
 
-def cost_lines(cost: Cost) -> list[str]:
+def timing_lines(cost: Cost | Estimate, mhz: float | None) -> list[str]:
+    """Cycles, time and energy, and what is assumed of them. `mhz`: the clock, else the chip's."""
+    timing, chip = BOARDS[cost.board].timing, BOARDS[cost.board].chip
+    if timing is None or cost.cycles is None:
+        return []
+    cycles, clock = cost.cycles.mean(), mhz or (chip.mhz if chip else None)
+    exact = cost.unit == "cycles"
+    lines = []
+    if not exact:
+        lines.append(
+            f"estimated: {round(cycles):,} cycles, {timing.access} more for each access to memory "
+            f"and {timing.jump} for each jump; flash without wait states"
+        )
+    if clock is not None:
+        ms = cycles / clock / 1000
+        lines.append(f"at {clock:g} MHz: {ms:.3g} ms, {1000 / ms:,.3g} {_one(cost)}s a second")
+    if chip is not None:
+        lines.append(
+            f"estimated: {cycles * chip.nanojoules / 1000:.3g} uJ, of {chip.microamperes:g} uA/MHz "
+            f"at {chip.volts:g} V as {chip.name} states for code in flash"
+        )
+    return lines
+
+
+def cost_lines(cost: Cost, mhz: float | None) -> list[str]:
     """What a board was seen to need, beside the budget."""
-    counts, footprint, budget = cost.counts, cost.footprint, cost.budget
-    descriptors, code = budget.descriptor_bytes_estimate, budget.code_bytes_estimate
+    counts, predicted = cost.counts, cost.predicted
     rows = [
-        ("constants and descriptors", footprint.constants, budget.const_bytes + descriptors),
-        ("code", footprint.code, code),
-        ("arena", footprint.arena, budget.arena_bytes),
-        ("stack", cost.stack_bytes, budget.stack_bytes_estimate),
+        ("flash", cost.flash_bytes, predicted and predicted.flash),
+        ("RAM without stack", cost.ram_bytes, predicted and predicted.ram - predicted.stack),
+        ("stack", cost.stack_bytes, predicted and predicted.stack),
     ]
     return [
-        f"board {cost.board}: {cost.unit} per image, on {len(counts):,} images",
-        f"best {counts.min():,}, mean {round(counts.mean()):,}, worst {counts.max():,}",
+        f"board {cost.board}: {cost.unit} per {_one(cost)}, on {_many(counts.shape)}",
+        *_count_lines(cost, mhz),
         "",
-        *table(("bytes", "at -O2", "predicted, code for -Os"), rows),
+        *table(("bytes, at -O2", "seen", "predicted"), rows),
     ]
+
+
+def estimated_lines(found: Estimate, mhz: float | None) -> list[str]:
+    """What a board is estimated to need, and how far such estimates were off."""
+    errors = found.errors
+    return [
+        f"board {found.board}: {found.unit} per {_one(found)}, on {_many(found.counts.shape)}, "
+        "estimated without compiler and emulator",
+        f"on other networks it was {errors.network:g} % off, {errors.worst_network:g} % at worst; "
+        f"layers {errors.layer:g} %, {errors.worst_layer:g} % at worst",
+        *_count_lines(found, mhz),
+    ]
+
+
+def _count_lines(cost: Cost | Estimate, mhz: float | None) -> list[str]:
+    """Of images and layers."""
+    counts = cost.counts
+    parts = [
+        (name or "input, class", round(v), f"{100 * v / counts.mean():.1f}")
+        for name, v in cost.layers.items()
+    ]
+    best, mean, worst = (f"{round(each()):,}" for each in (counts.min, counts.mean, counts.max))
+    return [
+        f"best {best}, mean {mean}, worst {worst}",
+        *timing_lines(cost, mhz),
+        "",
+        *table(("layer", cost.unit, "%"), parts),
+    ]
+
+
+def _one(cost: Cost | Estimate) -> str:
+    """What was counted."""
+    return "image" if cost.counts.ndim == 1 else "timestep"
+
+
+def _many(shape: tuple[int, ...]) -> str:
+    """Images (n,), or streams (n, T)."""
+    return f"{shape[0]:,} images" if len(shape) == 1 else f"{shape[0]:,} streams of {shape[1]:,}"
 
 
 def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[str]:
@@ -138,7 +218,7 @@ def evaluation_lines(net: FixedNet, found: Evaluation, budget: Budget) -> list[s
     ]
     return [
         network_line(net),
-        *_accuracy_lines(net, found),
+        *_accuracy_lines(found),
         "",
         *table(("layer", "neuron", "neurons", "rate", "synops", "MACs"), rows),
         "",
@@ -175,7 +255,7 @@ def _rates(counts: NDArray[np.int64] | None, images: int) -> list[float] | None:
     return None if counts is None else [int(n) / images for n in counts]
 
 
-def _accuracy_lines(net: FixedNet, found: Evaluation) -> list[str]:
+def _accuracy_lines(found: Evaluation) -> list[str]:
     lines = [f"images   {found.images:,}"]
     if found.correct is not None:
         lines.append(f"accuracy {_percent(found.correct[-1], found.images)}")
@@ -187,8 +267,8 @@ def _accuracy_lines(net: FixedNet, found: Evaluation) -> list[str]:
             f"outputs correlated {found.likeness:.3f}"
         )
     shown = found.correct if found.correct is not None else found.agreement
-    if shown is not None and net.timesteps > 1:
-        steps = [t for t in (2**k for k in range(20)) if t < net.timesteps] + [net.timesteps]
+    if shown is not None and len(shown) > 1:
+        steps = [t for t in (2**k for k in range(20)) if t < len(shown)] + [len(shown)]
         curve = ", ".join(f"{t}: {_percent(shown[t - 1], found.images)}" for t in steps)
         lines.append(f"after timestep {curve}")
     return lines

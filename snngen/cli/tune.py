@@ -18,6 +18,7 @@ from snngen.cli.options import (
     InputShape,
     Mean,
     OutputName,
+    Processor,
     Resize,
     Scale,
     Std,
@@ -29,6 +30,8 @@ from snngen.errors import ConversionError, Problem, printable
 from snngen.evaluate import Ann
 from snngen.files import write_file
 from snngen.pipeline import read_model
+from snngen.targets.c.boards import processor_of
+from snngen.targets.c.budget import PROCESSOR
 from snngen.tune import ACCURACY, GOALS, Candidate, Space, Tuning, divide, front
 from snngen.tune import tune as search
 
@@ -75,6 +78,7 @@ def tune(
         int | None,
         typer.Option(help="calibration images per network; default as for convert"),
     ] = None,
+    on: Processor = PROCESSOR,
     workers: Workers = None,
     cluster: Cluster = None,
     resume: Annotated[
@@ -100,6 +104,7 @@ def tune(
         _listed("percentile", percentile, _percentile),
     )
     _check(goal, drop, samples, out)
+    processor_of(on)
     conversion = Conversion(
         scale=scale, mean=mean, std=std, resize=resize, crop=crop,
         input_shape=input_shape, output=output,
@@ -113,7 +118,7 @@ def tune(
     with status() as heard:
         found = search(
             material, space, goal, drop, folder,
-            samples=samples, workers=workers, cluster=cluster, heard=heard,
+            samples=samples, on=on, workers=workers, cluster=cluster, heard=heard,
         )  # fmt: skip
     measure = "agreement with the CNN" if given.labels is None else "accuracy"
     out = Path(f"{model.stem}.snn") if out is None else out

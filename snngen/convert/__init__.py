@@ -21,8 +21,8 @@ from snngen.graph import Graph, Relu, Staircase, forward
 from snngen.spiking import Preprocess, SpikingNet
 
 METHODS = {
-    "channel-max": Method(channel_max, ("percentile", "scaling", "v_init")),
-    "layer-max": Method(layer_max, ("percentile", "scaling", "v_init")),
+    "channel-max": Method(channel_max, ("percentile", "scaling", "v_init", "coding")),
+    "layer-max": Method(layer_max, ("percentile", "scaling", "v_init", "coding")),
     "calibrated": Method(calibrated, rounds=True),
     "refined": Method(refined, rounds=True, trains=True),
     "ecc": Method(ecc, ("v_init", "without")),
@@ -68,7 +68,8 @@ def _check_activations(graph: Graph, method: str) -> None:
 def convert(
     graph: Graph, preprocess: Preprocess, images: NDArray[np.uint8], options: Options
 ) -> SpikingNet:
-    """Turn a folded CNN into a spiking network, calibrated on raw bytes `images` (batch, C, H, W).
+    """Turn a folded CNN into a spiking network, calibrated on raw bytes `images` (batch, C, H, W),
+    or on streams (batch, T, C, H, W) for event coding.
 
     `preprocess` takes bytes to what the model reads. Raises ConversionError.
     """
@@ -77,9 +78,14 @@ def convert(
         preprocess.gain * graph.input.scale,
         preprocess.offset * graph.input.scale + graph.input.shift,
     )
+    whole = images
+    if options.coding == "events":
+        _check_events(seen)
+        whole = images.sum(1)
+        seen = replace(seen, gain=seen.gain * options.timesteps)  # so that rates are of the whole
     method, parts, values = METHODS[options.method], populations(graph), seen.apply(images)
     if "percentile" in method.options and options.percentile == "auto":
-        wanted = forward(graph, preprocess.apply(images))[graph.output]
+        wanted = forward(graph, preprocess.apply(whole))[graph.output]
         candidates = (replace(options, percentile=p) for p in PERCENTILES)
         converted = max(
             (method.convert(parts, values, candidate) for candidate in candidates),
@@ -96,7 +102,17 @@ def convert(
         graph.output_layout,
         options.method,
         graph.notes,
+        options.coding,
     )
+
+
+def _check_events(seen: Preprocess) -> None:
+    """ConversionError unless the model sees 0 where no event is."""
+    if seen.offset.any():
+        rule = "where no event is, the model must see 0"
+        hint = "leave out --mean, and train the model without one"
+        found = f"it sees {', '.join(f'{v:g}' for v in seen.offset)}"
+        raise ConversionError(Problem("the input", rule, found, hint))
 
 
 def _outputs(made: Converted) -> NDArray[np.float32]:

@@ -12,6 +12,9 @@ I is the input current, neither the membrane nor the ReLU. With `percentile` bel
 gives way to that percentile of max(I, 0). Soft reset. For level neurons the same thresholds are cut
 into N equal steps, and what is propagated are the counts that those neurons really send.
 
+Of streams, whose events come in bursts, I is the mean over the timesteps of a recording, and the
+membrane may keep what lasts for as many, in either direction: docs/decisions/0022-streams.md.
+
 "Consistent" scaling lets a spike of layer l stand for theta_l[c]. "Literal" scaling does as the
 published code does: a spike is sent as 1, and a dense layer has one threshold for all its neurons
 (docs/decisions/0007-thresholds.md).
@@ -29,6 +32,8 @@ from snngen.graph import Relu
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import WEIGHTED
 from snngen.spiking import Floats, SpikingLayer
+
+LIMIT = 2**30  # of a stream's output membranes
 
 
 def channel_max(
@@ -64,7 +69,8 @@ def _balance(
         if isinstance(p.activation, Relu):
             dense = p.shape[1:] == (1, 1)
             per_channel = channelwise and not (dense and options.scaling == "literal")
-            threshold = balanced_threshold(current, percentile, per_channel)
+            seen = current if options.coding == "direct" else current.mean(0, keepdims=True)
+            threshold = balanced_threshold(seen, percentile, per_channel)
             neuron, amplitude = make_neuron(np.minimum(threshold, p.activation.maximum), options)
             current = fire(neuron, current, options.steps)
         elif not isinstance(p.synapses[0].op, WEIGHTED):
@@ -74,7 +80,8 @@ def _balance(
     last = populations[-1]
     outputs = motion.current(last.synapses, last.bias).mean(0)
     one = np.ones(last.shape[0])
-    layers.append(SpikingLayer(last.name, last.shape, last.synapses, last.bias, Accumulate(), one))
+    output = Accumulate() if options.coding == "direct" else Accumulate(LIMIT)
+    layers.append(SpikingLayer(last.name, last.shape, last.synapses, last.bias, output, one))
     return Converted(tuple(layers), outputs)
 
 
@@ -112,5 +119,8 @@ def make_neuron(threshold: Floats, options: Options) -> tuple[IF | Level, Floats
         step = threshold / options.levels
         k = np.arange(1, options.levels + 1)
         return Level(step[:, None] * (k - start)), step
-    literal = options.scaling == "literal"
-    return IF(threshold, start * threshold), np.ones_like(threshold) if literal else threshold
+    amplitude = np.ones_like(threshold) if options.scaling == "literal" else threshold
+    if options.coding == "direct":
+        return IF(threshold, start * threshold), amplitude
+    most = options.timesteps * threshold
+    return IF(threshold, start * threshold, -most, most), amplitude

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from snngen.convert.structure import Population
 from snngen.errors import ConversionError, Problem
 from snngen.graph import Staircase
-from snngen.spiking import SpikingLayer
+from snngen.spiking import Coding, SpikingLayer
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Options:
     whose network is most like the CNN's outputs on the calibration images. `scaling` "consistent"
     lets a spike stand for its threshold; "literal" sends it as 1, as published (paper 2). `v_init`
     is the membrane's start as a fraction of the threshold: 0.5 rounds the activation, 0 rounds it
-    down. `without` names the TECHNIQUES of method ecc that are switched off.
+    down. `without` names the TECHNIQUES of method ecc that are switched off. `coding` "events" is
+    for streams: the CNN is one for all events of `timesteps` bins together.
     """
 
     method: str = "auto"
@@ -38,6 +39,7 @@ class Options:
     scaling: Literal["consistent", "literal"] = "consistent"
     v_init: float = 0.5
     without: tuple[str, ...] = ()
+    coding: Coding = "direct"
 
     @property
     def steps(self) -> int:
@@ -115,12 +117,16 @@ def check_options(options: Options, methods: dict[str, Method]) -> None:
             set(options.without) <= set(TECHNIQUES),
             "some of " + ",".join(TECHNIQUES),
         ),
+        "coding": (options.coding, options.coding in get_args(Coding), "direct or events"),
     }
     problems = [
         Problem(_named(name), f"must be {allowed}", str(value))
         for name, (value, good, allowed) in rules.items()
         if not good
     ]
+    if options.coding == "events" and options.neuron == "level":
+        rule = "must be if for streams of events, which only such neurons add up"
+        problems.append(Problem(_named("neuron"), rule, "level", "leave out --coding, or --neuron"))
     if options.method in methods:
         method = methods[options.method]
         read = (*COMMON, *method.lengths(options.neuron), *method.options)

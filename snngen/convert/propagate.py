@@ -22,8 +22,9 @@ class Propagation:
     """What every layer so far sends, in units of its own spikes, and what one of them is worth: its
     amplitude.
 
-    Start it with the calibration images as model values (batch, C, H, W); then, layer by layer,
-    take `current`, decide on the neuron, and `send` what it fires.
+    Start it with the calibration images as model values (batch, C, H, W), or with those of streams
+    (batch, T, C, H, W); then, layer by layer, take `current`, decide on the neuron, and `send` what
+    it fires.
     """
 
     def __init__(self, images: NDArray[np.floating], timesteps: int, uses: Sequence[str]) -> None:
@@ -31,8 +32,9 @@ class Propagation:
         last use.
         """
         self.timesteps = timesteps
-        self.values: dict[str, Values] = {INPUT: images.astype(np.float32)[None]}
-        self.amplitude: dict[str, Floats] = {INPUT: np.ones(images.shape[1])}
+        given = images[None] if images.ndim == 4 else images.swapaxes(0, 1)
+        self.values: dict[str, Values] = {INPUT: given.astype(np.float32)}
+        self.amplitude: dict[str, Floats] = {INPUT: np.ones(images.shape[-3])}
         self._left = {name: list(uses).count(name) for name in uses}
 
     def current(self, synapses: Sequence[Synapse], bias: Floats | None) -> Values:
@@ -91,11 +93,16 @@ def fire(neuron: IF | Level, current: Values, timesteps: int) -> Values:
             counts += current >= threshold[:, None, None].astype(np.float32)
         return counts.astype(np.float32) + np.float32(neuron.lowest)
     theta = neuron.threshold[:, None, None].astype(np.float32)
+    clamps = None
+    if neuron.v_min is not None and neuron.v_max is not None:
+        clamps = [c[:, None, None].astype(np.float32) for c in (neuron.v_min, neuron.v_max)]
     v = np.broadcast_to(neuron.v_init[:, None, None].astype(np.float32), current.shape[1:]).copy()
     spikes = np.empty((timesteps, *v.shape), np.float32)
     balance = np.zeros_like(v)
     for t in range(timesteps):
         v += current[t % len(current)]
+        if clamps is not None:
+            np.clip(v, *clamps, out=v)
         np.greater_equal(v, theta, out=spikes[t], casting="unsafe")
         if neuron.signed:
             spikes[t] -= (v < 0) & (balance > 0)

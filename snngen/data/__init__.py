@@ -9,6 +9,8 @@ A source is one of
     a folder                          of images, or of one folder of images per class
     an image file                     one image
 
+Arrays may also hold streams of events: counts of each timestep, (samples, T, C, H, W).
+
 and of any size: `open_samples` reads what is asked for. Nothing is downloaded, and nothing that a
 file holds is executed.
 """
@@ -24,7 +26,7 @@ from snngen.data.samples import (
     load,
     open_samples,
 )
-from snngen.data.synthetic import synthetic
+from snngen.data.synthetic import noisy_streams, over_time, synthetic
 
 __all__ = [
     "Bytes",
@@ -35,6 +37,8 @@ __all__ = [
     "StoredSamples",
     "check_labels",
     "load",
+    "noisy_streams",
     "open_samples",
+    "over_time",
     "synthetic",
 ]

@@ -16,6 +16,7 @@ from snngen.data.published import Split
 from snngen.data.raw import Bytes, Source, check_size, spread
 from snngen.errors import DataError, Problem
 from snngen.ops import Shape
+from snngen.spiking import Coding
 
 Order = Literal["CHW", "HWC"]
 
@@ -32,8 +33,8 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Raw bytes uint8 (N, C, H, W), and their labels int64 (N,), or None where the source has
-    none.
+    """Raw bytes uint8 (N, C, H, W), of streams (N, T, C, H, W), and their labels int64 (N,), or
+    None where the source has none.
     """
 
     images: Bytes
@@ -51,12 +52,13 @@ class Samples:
 @dataclass(frozen=True, eq=False)
 class StoredSamples:
     """Samples that are read when they are needed, in memory proportional to what is read at once,
-    by any number of threads, and of processes that unpickle this. There is at least one.
+    by any number of threads, and of processes that unpickle this. There is at least one. `shape` is
+    (C, H, W), or (T, C, H, W).
     """
 
     source: Source
     name: str
-    shape: Shape
+    shape: tuple[int, ...]
     order: Order
     limit: int | None
 
@@ -83,8 +85,10 @@ def open_samples(
     split: Split = "test",
     limit: int | None = None,
     fitting: Fitting | None = None,
+    coding: Coding = "direct",
 ) -> StoredSamples:
-    """The samples of `source` for a network that reads `shape` (C, H, W).
+    """The samples of `source` for a network that reads `shape` (C, H, W), at every timestep where
+    `coding` is "events".
 
     `split` is that of a published data set where `source` names none. `limit` takes so many
     samples, evenly spread over the source. `fitting` is for image files. Raises DataError where the
@@ -95,8 +99,15 @@ def open_samples(
     found = _open(source, shape, split, fitting or Fitting())
     if not found.count:
         raise DataError(Problem(source, "the data holds no samples"))
-    order = _order(found.sample_shape, shape, source)
-    return StoredSamples(found, source, shape, order, limit)
+    axes = found.sample_shape
+    steps, frame = (axes[:1], axes[1:]) if coding == "events" else ((), axes)
+    if coding == "events" and (len(frame) != 3 or 0 in steps):
+        rule = "a stream has the axes timesteps, channels, height, width"
+        shown = f"samples of {'x'.join(map(str, axes)) or 'single numbers'}"
+        hint = "count the events of each pixel and polarity in every timestep"
+        raise DataError(Problem(source, rule, shown, hint))
+    order = _order(frame, shape, source)
+    return StoredSamples(found, source, (*steps, *shape), order, limit)
 
 
 def load(
@@ -106,9 +117,10 @@ def load(
     split: Split = "test",
     limit: int | None = None,
     fitting: Fitting | None = None,
+    coding: Coding = "direct",
 ) -> Samples:
     """All that `open_samples` opens, in memory."""
-    stored = open_samples(source, shape, split=split, limit=limit, fitting=fitting)
+    stored = open_samples(source, shape, split=split, limit=limit, fitting=fitting, coding=coding)
     return stored.read(0, len(stored))
 
 
@@ -168,11 +180,11 @@ def _order(found: tuple[int, ...], shape: Shape, source: str) -> Order:
     return fitting[0]
 
 
-def _canonical(values: NDArray[Any], shape: Shape, order: Order, source: str) -> Bytes:
-    """`values` (N, ...) as uint8 (N, C, H, W)."""
-    c, h, w = shape
-    axes = values.reshape(len(values), *((c, h, w) if order == "CHW" else (h, w, c)))
-    in_order = axes if order == "CHW" else axes.transpose(0, 3, 1, 2)
+def _canonical(values: NDArray[Any], shape: tuple[int, ...], order: Order, source: str) -> Bytes:
+    """`values` (N, ...) as uint8 (N, C, H, W), or (N, T, C, H, W)."""
+    *steps, c, h, w = shape
+    axes = values.reshape(len(values), *steps, *((c, h, w) if order == "CHW" else (h, w, c)))
+    in_order = axes if order == "CHW" else np.moveaxis(axes, -1, -3)
     return np.ascontiguousarray(_as_bytes(in_order, source))
 
 

@@ -1,4 +1,6 @@
-"""Maximum over a window. Over spike trains it acts on running counts (see `snngen.golden`)."""
+"""Maximum over a window. Over spike trains it acts on running counts, of streams on how far these
+are behind the largest (see `snngen.golden`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ import numpy as np
 
 from snngen.ops.interval import Interval, Ints
 from snngen.ops.window import Array, Shape, Window
+
+STEPS_BEHIND = 127  # for spikes, what an int8 can hold
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class MaxPool:
 
     def fan_out(self, source: Shape) -> Ints:
         return np.broadcast_to(self.window.coverage(source[1], source[2]), source)
+
+
+def most_behind(source: Interval) -> int:
+    """How far an input of a stream's pool can be behind the one that has sent most: what `source`
+    can send in STEPS_BEHIND timesteps.
+    """
+    return STEPS_BEHIND * max(source.max, 1)
 
 
 def _lowest(x: Array) -> float:

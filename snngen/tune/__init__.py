@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snngen.errors import ConversionError, Problem
+from snngen.targets.c.budget import PROCESSOR
 from snngen.tune.candidate import GOALS, MAC_ADDITIONS, Candidate, Cost
 from snngen.tune.journal import Journal
 from snngen.tune.race import Bar, Race
@@ -74,6 +75,7 @@ def tune(
     folder: Path,
     *,
     samples: int | None = None,
+    on: str = PROCESSOR,
     workers: int | None = None,
     cluster: str | None = None,
     heard: Callable[[str], None] = lambda text: None,
@@ -81,7 +83,7 @@ def tune(
     """Search `space` for `goal`, one of GOALS, where the network may lose `drop` points of
     accuracy against the CNN on the held-out images; the goal accuracy reads no `drop`.
 
-    Findings are kept in `folder`. `samples`: see `Trials`; `workers`, `cluster`: see
+    Findings are kept in `folder`. `samples`, `on`: see `Trials`; `workers`, `cluster`: see
     `snngen.workers`. The result does not depend on them, nor on interruptions. Raises
     ConversionError, FileError, ToolError.
     """
@@ -90,7 +92,7 @@ def tune(
     allowed = int(reference.sum()) + floor(len(reference) * drop / 100)
     bar = None if goal == ACCURACY else Bar(reference, allowed)
     with Journal(folder) as journal:
-        trials = Trials(material, journal, samples=samples, workers=workers, cluster=cluster)
+        trials = Trials(material, journal, samples=samples, on=on, workers=workers, cluster=cluster)
         race = Race(trials, climbed, GOALS[goal], bar, heard)
         chosen = race.run()
         if not race.candidates:

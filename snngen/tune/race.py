@@ -33,6 +33,7 @@ CONFIDENCE = 2.0  # standard deviations
 CONFIDENCE_FOR_ACCURACY = 1.0  # many are about as accurate as the best: less is lost by a mistake
 WIDTH = 4  # networks, the cheapest, that go into a later round together
 SURVIVORS = 2  # for accuracy, one of so many goes on, to so many times the images
+ABOUT = 1.05  # costs grow with size but for so much: kernels differ in code
 ALIKE = 0.9  # of the spikes seen, on few images or with more weight bits: those sent at least
 
 Flags = NDArray[np.bool_]
@@ -192,7 +193,7 @@ class Race:
             if rung not in self._converted:
                 return rung
             candidate = self.candidates.get(replace(rung, bits=bits))
-            if candidate is None or self._least_cost(candidate, ladder) >= limit:
+            if candidate is None or self._least_cost(candidate, ladder) >= ABOUT * limit:
                 return None
             if not self._is_refuted(candidate, ladder):
                 return candidate if candidate.judged < self._jury.images else None

@@ -22,6 +22,7 @@ from snngen.neurons import IF, Level
 from snngen.pipeline import calibration_size, spiking, with_bits
 from snngen.schema import encode
 from snngen.targets import TARGETS
+from snngen.targets.c.budget import PROCESSOR
 from snngen.tune.candidate import Network
 from snngen.tune.journal import Journal, key_of
 from snngen.tune.race import Judgement
@@ -86,7 +87,8 @@ class Spent:
 class Trials:
     """A `Jury` on `material`, which works in processes or on a cluster as `snngen.workers` has it.
 
-    `samples`: calibration images per conversion, or None for what is affordable. `spent` counts all
+    `samples`: calibration images per conversion, or None for what is affordable. `on`: the
+    processor whose RAM and flash count. `spent` counts all
     that was asked for, `spent_now` what `journal` did not know. `refusals`: why configurations
     could not be made.
     """
@@ -97,6 +99,7 @@ class Trials:
         journal: Journal,
         *,
         samples: int | None = None,
+        on: str = PROCESSOR,
         workers: int | None = None,
         cluster: str | None = None,
     ) -> None:
@@ -104,7 +107,7 @@ class Trials:
         self.refusals: list[Problem] = []
         self._material, self._journal, self._samples = material, journal, samples
         self._workers, self._cluster = workers, cluster
-        self._model = _content(material.ann)
+        self._model, self._on = _content(material.ann), on
 
     @property
     def images(self) -> int:
@@ -117,9 +120,11 @@ class Trials:
         tasks = []
         for options, bits in wanted:
             images = self._calibration(options)
-            asked = key_of("convert", self._model, repr((options, bits)), _content(images))
+            asked = key_of(
+                "convert", self._model, repr((options, bits, self._on)), _content(images)
+            )
             work = Spent(calibrating=len(images) * options.steps)
-            tasks.append(_Task(asked, (options, bits, images), work))
+            tasks.append(_Task(asked, (options, bits, images, self._on), work))
         found = self._findings(_convert, self._material.ann, tasks)
         problems = [Problem(**problem) for finding in found for problem in finding["problems"]]
         self.refusals += [p for p in dict.fromkeys(problems) if p not in self.refusals]
@@ -193,9 +198,9 @@ class _Task:
     work: Spent
 
 
-def _convert(ann: Ann, job: tuple[Options, tuple[int, ...], Images]) -> _Found:
+def _convert(ann: Ann, job: tuple[Options, tuple[int, ...], Images, str]) -> _Found:
     """The networks of one configuration with each number of bits, and why others are none."""
-    options, all_bits, images = job
+    options, all_bits, images, on = job
     networks: dict[str, Any] = {}
     contents: list[bytes] = []
     problems: list[Problem] = []
@@ -208,7 +213,7 @@ def _convert(ann: Ann, job: tuple[Options, tuple[int, ...], Images]) -> _Found:
                 problems += error.problems
                 continue
             contents.append(fixed_file.dumps(fixed))
-            budget = TARGETS["c"].budget(fixed)
+            budget = TARGETS["c"].budget(fixed, on=on)
             digest, updates = fixed_file.digest(fixed), _updates(fixed)
             network = Network(digest, fixed.timesteps, budget.ram, budget.flash, updates)
             networks[str(bits)] = asdict(network)
