@@ -45,8 +45,8 @@ def test_differences_and_lack_of_room_are_told() -> None:
     text = emitted["model.c"].decode()
     emitted["model.c"] = text.replace("bias[10] = {\n    ", "bias[10] = {\n    1 +").encode()
     differs = compare(net, images, [emitted], "powerpc")
-    builder = Builder(fixed_input(np.random.default_rng(2), (200, 1, 1), "CHW", 0, 9), 1)
-    weights = np.random.default_rng(3).integers(-7, 8, (200, 200, 1, 1))
+    builder = Builder(fixed_input(np.random.default_rng(2), (300, 1, 1), "CHW", 0, 9), 1)
+    weights = np.random.default_rng(3).integers(-7, 8, (300, 300, 1, 1))
     builder.add("wide", [(INPUT, Linear(weights))], None, Accumulate())
     wide = builder.finish()
     emitted_wide = [emit(wide), emit(wide, optimise="size")]
@@ -54,7 +54,7 @@ def test_differences_and_lack_of_room_are_told() -> None:
     label = "lenet_ref, N=7"
     text = page({label: {"boards": {"powerpc": differs, "atmega1284": needs}}})
     assert (
-        "input_table 51,200 of 32,767, layer0_synapse0_weights 40,000 of 32,767 | - | **diff"
+        "input_table 76,800 of 32,767, layer0_synapse0_weights 45,000 of 32,767 | - | **diff"
         in text
     )
     assert "layer 'dense'" in text

@@ -16,7 +16,7 @@ from snngen.targets.c.storage import U8
 from snngen.targets.c.way import Way
 
 CHUNK = 40  # weights that are unpacked at once
-MOST_BITS = 8
+MOST_BITS = 7  # of more, bytes hold no more than they need, and are read faster
 PER_BYTE = 5  # ternary weights
 Integers = NDArray[np.int64]
 
