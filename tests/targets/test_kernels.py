@@ -38,12 +38,14 @@ def test_reasons() -> None:
     assert reasons[conv1, "input"] == "sums need 32 bits; few channels: one list of all rows"
     assert reasons[conv2, ""] == "levels are products of 64 bits"
     assert reasons[fc2, ""] == ""
-    small = {(k.layer, k.source): k for k in budget(net, optimise="size").kernels}
-    assert small[conv1, "input"].reason == "for size: weights of 8 bits"
+    narrow = build(
+        graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=63, bits=7)
+    )
+    small = {(k.layer, k.source): k for k in budget(narrow, optimise="size").kernels}
+    assert small[conv1, "input"].reason == "for size: weights of 7 bits"
     assert small[conv1, "input"].function == "snn_packed"
-    assert (
-        small[conv1, ""].function == "snn_level"
-    )  # 63 thresholds are more than what replaces them
+    # 63 thresholds are more than what replaces them
+    assert small[conv1, ""].function == "snn_level"
     few = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=7))
     climbing = {(k.layer, k.source): k for k in budget(few, optimise="size").kernels}
     assert climbing[conv1, ""].function == "snn_climb"

@@ -134,7 +134,7 @@ def test_weights_of_more_bits_stay_as_they_are() -> None:
     builder.add("output", [(INPUT, Linear(np.full((3, 2, 8, 7), 300)))], None, Accumulate())
     wide = builder.finish()
     (kernel, _) = budget(wide, optimise="size").kernels
-    assert (kernel.function, kernel.reason) == ("snn_linear", "weights need more than 8 bits")
+    assert (kernel.function, kernel.reason) == ("snn_linear", "weights need more than 7 bits")
     assert verify(wide, random_images(wide, 2), files=emit(wide, optimise="size")).is_equal
 
 
