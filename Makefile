@@ -73,6 +73,8 @@ bench-peers: $(READY)
 
 bench-mcu: $(READY)
 	$(BIN)/python -m pip install --quiet emx-onnx-cgen==1.4.0
+	$(PYTHON) -m venv build/acetone
+	build/acetone/bin/python -m pip install --quiet acetone-nnet==1.0.post1 tensorflow-cpu==2.12.1 keras==2.12.0 onnx==1.16.2 numpy==1.23.5
 	$(BIN)/python -m bench.mcu
 
 bench-pc: $(READY)

@@ -16,7 +16,7 @@ from snngen.targets.c.work.layers import turns_of
 
 FLOOR = 200.0  # instructions, below which errors are not relative
 RIDGE, TOLERANCE = 1e-9, 1e-9
-LIKE = {"widen.bits": "put.bits"}  # pieces that networks hardly ever run
+LIKE = {"widen.bits": "put.bits", "add_row.any": "add_row.i8"}  # pieces that networks hardly run
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ Counts are exact: of the function that runs an image, with its call, on the emul
 docs/boards.md, and the mean of a few test images, spread evenly over the test set. In one run each
 contender is compiled with -O2 and with -Os. Accuracy is that of the same C on this machine, on the
 whole test set. Dense int8 is the network at 255 levels, written by bench/mcu/dense.py: "naive" as
-textbooks do, "fast" as fast as we can make it. Needs the boards' tools, emx-onnx-cgen, SNNGEN_DATA
-and SNNGEN_MODELS; an hour or so. What was measured stays and is not measured again while the
-contender's C is the same. Writes
+textbooks do, "fast" as fast as we can make it. Needs the boards' tools, emx-onnx-cgen and
+acetone-nnet (`make bench-mcu` installs both), SNNGEN_DATA and SNNGEN_MODELS; an hour or so. What
+was measured stays and is not measured again while the contender's C is the same. Writes
 bench/results/mcu.json and docs/benchmarks/mcu.md.
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from bench.accuracy import Subject
-from bench.mcu.contenders import Bytes, Contender, Dense, Emx, Ours, ordered
+from bench.mcu.contenders import Acetone, Bytes, Contender, Dense, Emx, Ours, ordered
 from bench.mcu.dense import FOLDER
 from bench.mcu.page import page
 from bench.networks import NETWORKS, QUANTISED, ROOT
@@ -62,6 +62,8 @@ def _rivals(name: str) -> Iterator[Contender]:
     yield Dense("int8, naive", net, "naive")
     yield Dense("int8, fast", net, "fast")
     yield Emx("emx-onnx-cgen 1.4.0, float", subject.network.path, net)
+    if name != "kws":  # acetone-nnet reads no depthwise convolution
+        yield Acetone("acetone-nnet 1.0, float", subject.network.path, net)
 
 
 def _ours(name: str, label: str, options: Options, bits: int = 8, **more: Any) -> Ours:

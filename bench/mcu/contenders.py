@@ -1,4 +1,8 @@
-"""Networks as C for a board, whoever wrote it: snngen's, dense int8, and that of emx-onnx-cgen."""
+"""Networks as C for a board, whoever wrote it: snngen's, dense int8, and that of PyPI's tools.
+
+Those are emx-onnx-cgen and acetone-nnet. deepC 0.1 installs too, but is not Python that runs
+(onnx2exe.py, line 38: SyntaxError).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from bench.mcu.dense import FOLDER, SOURCE, Form, emit_dense
+from bench.networks import ROOT
 from snngen.fixed import FixedNet
 from snngen.targets.c.build import host_compiler, write_tree
 from snngen.targets.c.emit import emit
@@ -24,6 +30,8 @@ from snngen.targets.c.schedule import Optimise, Preference
 
 Bytes = NDArray[np.uint8]
 DSP = ("cortex-m4", "cortex-m7", "cortex-m33")
+ACETONE = ROOT / "build/acetone/bin/python"
+PAGES = " __attribute__((aligned(4096)))"
 HEADER = {"contender.h": (FOLDER / "contender.h").read_bytes()}
 OURS = """#include "contender.h"
 #include "model.h"
@@ -45,7 +53,7 @@ void contender_first(const uint8_t *image)
     snn_run(&first, image, &options);
 }
 """
-EMX = """#include "contender.h"
+FLOAT = """#include "contender.h"
 #include "network.inc"
 
 static float input[INPUT_BYTES], output[{outputs}];
@@ -58,7 +66,7 @@ int32_t contender_run(const uint8_t *image)
         const uint32_t c = {channel};
         input[i] = gain[c] * (float)image[i] + offset[c];
     }}
-    model({ones}(void *)input, (void *)output);
+    {call};
     for (int32_t o = 1; o < {outputs}; ++o) {{
         best = output[o] > output[best] ? o : best;
     }}
@@ -171,17 +179,73 @@ class Emx:
             text = written.read_text()
         prototype = re.search(r"^void model\(((?:int \w+, )*)", text, re.M)
         assert prototype is not None
-        channels, height, width = self.net.input.shape
-        is_chw = self.net.input.layout == "CHW"
-        shim = EMX.format(
-            outputs=self.net.layers[-1].shape[0],
-            gain=", ".join(f"{v!r}f" for v in map(float, self.net.input.gain)),
-            offset=", ".join(f"{v!r}f" for v in map(float, self.net.input.offset)),
-            channel=f"i / {height * width}" if is_chw else f"i % {channels}",
-            ones="1, " * prototype.group(1).count("int "),
-        )
-        return {**HEADER, "network.inc": text.encode(), SOURCE: shim.encode()}
+        ones = "1, " * prototype.group(1).count("int ")
+        shim = _float_shim(self.net, f"model({ones}(void *)input, (void *)output)")
+        return {**HEADER, "network.inc": text.encode(), SOURCE: shim}
 
     def classes(self, images: Bytes) -> None:
         """It computes what the CNN does."""
         return None
+
+
+def _float_shim(net: FixedNet, call: str) -> bytes:
+    """What contender.h declares, around the `call` of a function of floats."""
+    channels, height, width = net.input.shape
+    is_chw = net.input.layout == "CHW"
+    return FLOAT.format(
+        outputs=net.layers[-1].shape[0],
+        gain=", ".join(f"{v!r}f" for v in map(float, net.input.gain)),
+        offset=", ".join(f"{v!r}f" for v in map(float, net.input.offset)),
+        channel=f"i / {height * width}" if is_chw else f"i % {channels}",
+        call=call,
+    ).encode()
+
+
+@dataclass(frozen=True)
+class Acetone:
+    """The float C of acetone-nnet, likewise. It lives in an environment of its own (`make
+    bench-mcu`), because it needs tensorflow 2.12; and it fails on every Gemm whose alpha is 1
+    (layers/gemm/Gemm.py, line 93: IndexError), so that it is given MatMul and Add instead.
+    """
+
+    label: str
+    model: Path
+    net: FixedNet
+
+    def files(self, board: str) -> Mapping[str, bytes]:
+        """All of it in one file, without the alignment to pages of 4,096 bytes."""
+        with TemporaryDirectory(prefix="snngen-") as name:
+            folder = Path(name)
+            onnx.save(without_gemm(onnx.load(self.model)), folder / "model.onnx")
+            command = [ACETONE, "-m", "acetone_nnet.cli.generate", "--model", "model.onnx"]
+            options = ["--function", "infer", "--dataset-size", "1", "--output", "."]
+            subprocess.run([*command, *options], cwd=folder, check=True, capture_output=True)
+            parts = ("inference.h", "global_vars.c", "inference.c")
+            texts = [(folder / part).read_text() for part in parts]
+        text = "".join(texts).replace(PAGES, "").replace('#include "inference.h"\n', "")
+        shim = _float_shim(self.net, "inference(output, input)")
+        return {**HEADER, "network.inc": text.encode(), SOURCE: shim}
+
+    def classes(self, images: Bytes) -> None:
+        """It computes what the CNN does."""
+        return None
+
+
+def without_gemm(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with MatMul and Add for every Gemm of weights (outputs, inputs) and bias."""
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type != "Gemm":
+            nodes.append(node)
+            continue
+        source, weight, bias = node.input
+        (target,) = node.output
+        values = onnx.numpy_helper.to_array(held[weight]).T
+        held[weight].CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(values), weight))
+        product = f"{target}_product"
+        nodes.append(onnx.helper.make_node("MatMul", [source, weight], [product], product))
+        nodes.append(onnx.helper.make_node("Add", [product, bias], [target], target))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
