@@ -53,6 +53,10 @@ class ConversionError(SnngenError):
     """The network is valid but cannot be converted as asked."""
 
 
+class RecipeError(SnngenError):
+    """A recipe is no recipe, or what it trains comes to nothing."""
+
+
 class BoundError(SnngenError):
     """An accumulator or membrane cannot be proven to fit 32 bits."""
 

@@ -26,9 +26,9 @@ ORDER = [
     {"evaluate", "link", "verify"},
     {"pipeline"},
     {"compare", "doctor", "tune"},
+    {"train"},  # torch is an extra: only its own command imports it, when it runs
     {"cli"},
     {"__main__"},
-    {"train"},  # nobody imports it: torch is an extra
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

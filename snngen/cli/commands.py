@@ -37,6 +37,7 @@ from snngen.cli.stages import (
     warn_of_chance,
     warn_of_loss,
 )
+from snngen.cli.train import train
 from snngen.cli.tune import tune
 from snngen.compare import compare
 from snngen.data import open_samples
@@ -315,6 +316,7 @@ def cost(
 app.command()(run)
 app.command("map")(map_)
 app.command()(tune)
+app.command()(train)
 
 
 @app.command()

@@ -28,6 +28,7 @@ def say(*lines: str) -> None:
     """Lines of the result, to standard output."""
     for line in lines:
         print(line)
+    sys.stdout.flush()  # who waits for the next one sees these
 
 
 def say_json(value: Mapping[str, Any]) -> None:

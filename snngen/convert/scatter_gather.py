@@ -39,7 +39,7 @@ def scatter_gather(
     """Level neurons; ConversionError, naming every layer, where the network is not one that the
     paper's hardware runs.
     """
-    problems = []
+    problems, pixels = [], {INPUT}
     if options.neuron == "if":
         rule = "must be level: scatter-and-gather networks take one timestep"
         problems.append(Problem("option --neuron", rule, options.neuron))
@@ -48,7 +48,10 @@ def scatter_gather(
             rule = "spikes cannot stand for levels below 0"
             found = f"its lowest level is {p.activation.lowest}"
             problems.append(Problem(f"layer '{p.name}'", rule, found, "use method quantized"))
-        if INPUT in (synapse.source for synapse in p.synapses):
+        if any(synapse.source in pixels for synapse in p.synapses):
+            weighted = any(isinstance(s.op, WEIGHTED) for s in p.synapses)
+            wiring = p.activation is None and not weighted
+            pixels |= {p.name} if wiring else set()  # cut out of the image, say
             continue
         magnitudes = [_magnitudes(s.op.weight) for s in p.synapses if isinstance(s.op, WEIGHTED)]
         if max(magnitudes, default=1) > 1:

@@ -15,6 +15,7 @@ and of any size: `open_samples` reads what is asked for. Nothing is downloaded, 
 file holds is executed.
 """
 
+from snngen.data.arrays import has_parts
 from snngen.data.images import Fitting
 from snngen.data.published import Split
 from snngen.data.raw import Bytes
@@ -25,6 +26,7 @@ from snngen.data.samples import (
     check_labels,
     load,
     open_samples,
+    shape_of,
 )
 from snngen.data.synthetic import noisy_streams, over_time, synthetic
 
@@ -36,9 +38,11 @@ __all__ = [
     "Split",
     "StoredSamples",
     "check_labels",
+    "has_parts",
     "load",
     "noisy_streams",
     "open_samples",
     "over_time",
+    "shape_of",
     "synthetic",
 ]

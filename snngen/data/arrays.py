@@ -69,6 +69,13 @@ def open_npz(path: Path, split: str) -> Source:
     )
 
 
+def has_parts(path: Path) -> bool:
+    """Whether the samples that `open_npz` finds are others for each split."""
+    members = _members(path)
+    chosen = [_one_of(members, IMAGES, split) for split in ("train", "test")]
+    return None not in chosen and chosen[0] != chosen[1]
+
+
 def read_npz(path: Path, *names: str) -> list[NDArray[Any]]:
     """These arrays of an .npz file, whole."""
     members = _members(path)

@@ -124,6 +124,26 @@ def load(
     return stored.read(0, len(stored))
 
 
+def shape_of(source: str) -> Shape:
+    """The shape (C, H, W) of a sample of a published data set or an .npz file, where nobody else
+    says it: of three axes the channels are the first, unless the last is shorter. DataError where
+    there are other than two or three.
+    """
+    found = (
+        published.open_named(source, "train")
+        if published.is_name(source)
+        else arrays.open_npz(Path(source), "train")
+    )
+    axes = found.sample_shape
+    if len(axes) not in (2, 3):
+        shown = f"samples of {'x'.join(map(str, axes)) or 'single numbers'}"
+        raise DataError(Problem(source, "must hold images", shown))
+    first, *middle, last = axes
+    if not middle:
+        return 1, first, last
+    return (first, middle[0], last) if first <= last else (last, first, middle[0])
+
+
 def check_labels(samples: Samples, outputs: int) -> None:
     """DataError where a label is not that of one of so many outputs."""
     if samples.labels is not None and samples.labels.max() >= outputs:

@@ -13,6 +13,7 @@ from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from snngen.files import write_file
 from snngen.train.weights import Grid
 
 OPSET = 17
@@ -26,6 +27,11 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path) -> None:
     convert` reads as what they are; weights of `ternary` and `integer` are int8 with a
     DequantizeLinear behind. The file needs no other beside it.
     """
+    write_file(Path(path), onnx_bytes(model, example))
+
+
+def onnx_bytes(model: nn.Module, example: Tensor) -> bytes:
+    """What `export_onnx` writes."""
     plain = deepcopy(model).eval()
     parametrised = [(name, m) for name, m in plain.named_modules() if is_parametrized(m)]
     grids = {name: _grid(module) for name, module in parametrised}
@@ -51,7 +57,8 @@ def export_onnx(model: nn.Module, example: Tensor, path: str | Path) -> None:
         if grid is not None:
             _store_as_bytes(made, f"{name}.weight".lstrip("."), *grid)
     onnx.checker.check_model(made)
-    onnx.save(made, path)
+    content: bytes = made.SerializeToString()
+    return content
 
 
 def _grid(module: nn.Module) -> tuple[Tensor, Tensor] | None:

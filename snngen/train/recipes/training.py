@@ -1,0 +1,305 @@
+"""The training that a recipe describes, epoch by epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from math import cos, isfinite, pi
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snngen.errors import Problem, RecipeError
+from snngen.files import read_file, write_file
+from snngen.train.activations import QCFS, QuantisedReLU
+from snngen.train.distillation import distillation
+from snngen.train.export import onnx_bytes
+from snngen.train.recipes import checkpoint as store
+from snngen.train.recipes.checkpoint import LOG, MODEL, RECIPE, Checkpoint
+from snngen.train.recipes.material import Material, augmented, read_material
+from snngen.train.recipes.models import Parts, build
+from snngen.train.recipes.schema import (
+    MAX_BYTES,
+    Optimiser,
+    Quantisation,
+    Recipe,
+    Schedule,
+    parse,
+)
+from snngen.train.synops import SynOps
+from snngen.train.weights import integer, ternary
+
+TESTED_AT_ONCE = 250
+COLUMNS = ("epoch", "rate", "loss", "train", "test", "synops")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What came of an epoch: the rate at its end, the mean loss, the shares of training and test
+    images that were right, and the mean synaptic operations of an image where they are in the loss.
+    """
+
+    number: int
+    rate: float
+    loss: float
+    train: float
+    test: float
+    synops: float
+
+
+@contextmanager
+def deterministic(threads: int) -> Iterator[None]:
+    """While torch computes the same whenever it is asked, on so many threads."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def device_of(name: str) -> str:
+    """The device that "auto", "cpu" or "cuda" stands for; RecipeError where there is none."""
+    has_cuda = torch.cuda.is_available()
+    devices = {"auto": "cuda" if has_cuda else "cpu", "cpu": "cpu"}
+    if has_cuda:
+        devices["cuda"] = "cuda"
+    if name not in devices:
+        rule = f"must be one of {', '.join(devices)}, which this machine and torch have"
+        raise RecipeError(Problem("option --device", rule, name))
+    return devices[name]
+
+
+class Training:
+    """A recipe, and its text, on its way in its output folder, which the caller holds.
+
+    Goes on from the checkpoint there; RecipeError where that was begun with something else.
+    """
+
+    def __init__(self, recipe: Recipe, text: bytes, device: str) -> None:
+        self.recipe, self.folder, self._text = recipe, Path(recipe.output), text
+        self.material = read_material(recipe)
+        self.train = self.material.train.to(device)
+        self.test = self.material.test.to(device)
+        self._device = device
+        _seed(recipe, 0)
+        self.model = model_of(recipe, self.material).to(device)
+        self._teacher = None
+        begun = _facts(recipe, self.material, device)
+        if recipe.loss.teacher is not None:
+            self._teacher, begun["teacher"] = _teacher(recipe, self.material)
+            self._teacher.to(device)
+        self._optimiser = _optimiser(recipe.optimiser, self.model)
+        found = store.load(self.folder)
+        if found is not None:
+            store.check_same(self.folder, found.begun, begun)
+            self.model.load_state_dict(found.model)
+            self._optimiser.load_state_dict(found.optimiser)
+        self._begun = begun
+        self.done = [Epoch(int(n), *rest) for n, *rest in found.rows] if found else []
+        self._keep()
+
+    def epoch(self, heard: Callable[[int], None] = lambda done: None) -> Epoch:
+        """Train the next epoch; on return its checkpoint is on disk. `heard` is told how many
+        batches are done.
+        """
+        self.done.append(self._epoch(len(self.done) + 1, heard))
+        self._keep()
+        return self.done[-1]
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch; images that do not fill one are left to the next epoch's draw."""
+        return len(self.train) // self.recipe.batch
+
+    def export(self) -> Path:
+        """Write the ONNX file."""
+        plain = deepcopy(self.model).cpu()
+        example = torch.zeros(1, *self.material.shape)
+        write_file(self.folder / MODEL, onnx_bytes(plain, example))
+        return self.folder / MODEL
+
+    def _keep(self) -> None:
+        rows = [list(asdict(epoch).values()) for epoch in self.done]
+        state = self.model.state_dict(), self._optimiser.state_dict()
+        store.save(self.folder, Checkpoint(self._begun, rows, *state))
+        lines = [COLUMNS, *([f"{v:.6g}" for v in row] for row in rows)]
+        write_file(self.folder / LOG, "".join(",".join(line) + "\n" for line in lines).encode())
+        write_file(self.folder / RECIPE, self._text)
+
+    def _epoch(self, number: int, heard: Callable[[int], None]) -> Epoch:
+        _seed(self.recipe, number)
+        self.model.eval().train()  # as if it was just tested, whether or not: see QuantisedReLU
+        sums = torch.zeros(3, dtype=torch.float64, device=self._device)
+        order = torch.randperm(len(self.train))[: self.batches * self.recipe.batch]
+        for step, picked in enumerate(order.split(self.recipe.batch)):
+            at = number - 1 + step / self.batches
+            for group in self._optimiser.param_groups:
+                group["lr"] = self.recipe.optimiser.rate * rate_at(
+                    at, self.recipe.epochs, self.recipe.schedule
+                )
+            sums += self._step(picked.to(self._device), min(at, 1.0))
+            heard(step + 1)
+        loss, right, synops = (sums / self.batches).tolist()
+        if not isfinite(loss):
+            rule, hint = "the loss is no number any more", "make rate smaller, or warm_up longer"
+            raise RecipeError(Problem(f"epoch {number}", rule, str(loss), hint))
+        rate = self._optimiser.param_groups[0]["lr"]
+        return Epoch(number, rate, loss, right / self.recipe.batch, self._tested(), synops)
+
+    def _step(self, picked: Tensor, grown: float) -> Tensor:
+        """One batch; its loss, how many images were right, and the synaptic operations of one."""
+        images = augmented(self.train.images[picked], self.recipe.augmentation)
+        labels, x = self.train.labels[picked], _seen(images)
+        loss, scores, synops = self._loss(x, labels, grown)
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        right = (scores.argmax(1) == labels).sum()
+        return torch.stack([v.detach().double() for v in (loss, right, synops)])
+
+    def _loss(self, x: Tensor, labels: Tensor, grown: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, the scores, the synaptic operations. What these cost grows over the first
+        epoch: a network that is fined before it has learned anything falls silent.
+        """
+        how = self.recipe.loss
+        if not how.synops_price and not how.synops_target:
+            scores = self.model(x)
+            return self._wrongness(scores, x, labels), scores, x.new_zeros(())
+        with SynOps(self.model) as synops:
+            scores = self.model(x)
+        total = synops.total()
+        cost = how.synops_price * total
+        if how.synops_target:
+            cost = synops.off_target(how.synops_target)
+        return self._wrongness(scores, x, labels) + grown * cost, scores, total
+
+    def _wrongness(self, scores: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+        how = self.recipe.loss
+        if self._teacher is None:
+            return functional.cross_entropy(scores, labels)
+        with torch.no_grad():
+            wanted = self._teacher(x)
+        learned = distillation(scores, wanted, how.temperature)
+        if not how.labels:
+            return learned
+        return how.labels * functional.cross_entropy(scores, labels) + (1 - how.labels) * learned
+
+    def _tested(self) -> float:
+        """The share of test images that the model gets right, as it will be exported."""
+        self.model.eval()
+        right, test = 0, self.test
+        with torch.no_grad():
+            for k in range(0, len(test), TESTED_AT_ONCE):
+                images, labels = (v[k : k + TESTED_AT_ONCE] for v in (test.images, test.labels))
+                right += int((self.model(_seen(images)).argmax(1) == labels).sum())
+        return right / len(test)
+
+
+def model_of(recipe: Recipe, material: Material) -> nn.Sequential:
+    """The untrained model of a recipe."""
+    parts = parts_of(recipe.quantisation)
+    crop = recipe.augmentation.crop
+    return build(recipe.model, parts, material.shape, material.classes, crop)
+
+
+def rate_at(epoch: float, epochs: int, how: Schedule) -> float:
+    """The share of the highest rate after so many epochs: warming up, then falling."""
+    if epoch < how.warm_up:
+        return epoch / how.warm_up
+    if how.name == "cosine":
+        return (1 + cos(pi * (epoch - how.warm_up) / (epochs - how.warm_up))) / 2
+    return how.factor ** sum(epoch >= at for at in how.at)
+
+
+def parts_of(q: Quantisation) -> Parts:
+    """What the layers of a model are made of; `q` is resolved, as `parse` returns it."""
+
+    def activation() -> nn.Module:
+        if q.activation == "relu":
+            return nn.ReLU()
+        if q.activation == "qcfs":
+            return QCFS(q.levels)
+        return QuantisedReLU(q.k, q.bound or None, q.rounding)  # type: ignore[arg-type]
+
+    assert q.weights is not None and q.ends is not None, "a recipe that was read has them"
+    if q.weights == "real":
+        return Parts(activation, _as_it_is, _as_it_is)
+    inner = partial(integer, bits=q.weights) if isinstance(q.weights, int) else ternary
+    return Parts(activation, partial(integer, bits=q.ends), inner)
+
+
+def _as_it_is(layer: nn.Module) -> nn.Module:
+    return layer
+
+
+def _optimiser(how: Optimiser, model: nn.Module) -> torch.optim.Optimizer:
+    decay = how.weight_decay
+    if how.name == "sgd":
+        return torch.optim.SGD(model.parameters(), how.rate, how.momentum, weight_decay=decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[how.name]
+    return kind(model.parameters(), how.rate, weight_decay=decay)
+
+
+def _teacher(student: Recipe, material: Material) -> tuple[nn.Module, str]:
+    """The model that another recipe trained, and the digest of its weights; RecipeError where there
+    is none that is ready, or it does not fit the data.
+    """
+    folder = Path(student.loss.teacher or "")
+    where, hint = f"[loss] teacher: {folder}", "train its recipe first"
+    found = store.load(folder)
+    if found is None:
+        raise RecipeError(Problem(where, "no recipe was trained in this folder", hint=hint))
+    recipe = parse(read_file(folder / RECIPE, MAX_BYTES), str(folder / RECIPE))
+    if len(found.rows) < recipe.epochs:
+        rule = "is not trained to its end"
+        done = f"{len(found.rows)} of {recipe.epochs} epochs"
+        raise RecipeError(Problem(where, rule, done, hint))
+    crop = student.augmentation.crop
+    if recipe.augmentation.crop != crop:
+        rule, seen = "was trained on other windows", f"crop {recipe.augmentation.crop}, here {crop}"
+        raise RecipeError(Problem(where, rule, seen, "make [augmentation] crop the same"))
+    model = model_of(recipe, material)
+    try:
+        model.load_state_dict(found.model)
+    except RuntimeError as error:
+        rule = "was trained on images of another shape, or other classes"
+        raise RecipeError(Problem(where, rule, hint="choose another teacher")) from error
+    weights = sha256(repr(list(found.model)).encode())
+    for tensor in found.model.values():
+        weights.update(tensor.numpy().tobytes())
+    return model.eval().requires_grad_(False), weights.hexdigest()
+
+
+def _facts(recipe: Recipe, material: Material, device: str) -> dict[str, str]:
+    """All that the result depends on, by name."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(recipe).items():
+        table = value if isinstance(value, dict) else None
+        flat |= {f"[{name}] {k}": v for k, v in table.items()} if table else {name: value}
+    del flat["output"]
+    flat |= {"data's content": material.digest, "device": device, "torch": torch.__version__}
+    return {name: str(value) for name, value in flat.items()}
+
+
+def _seed(recipe: Recipe, epoch: int) -> None:
+    """Make what is drawn from now on a matter of the recipe's seed and the epoch."""
+    state = np.random.SeedSequence((recipe.seed, epoch)).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
+
+
+def _seen(images: Tensor) -> Tensor:
+    """What the model reads of bytes."""
+    return images.float() / 255
