@@ -106,6 +106,8 @@ def _ternary() -> Iterator[Contender]:
 def _resnet8() -> Iterator[Contender]:
     yield _ours("ic_resnet8", "refined, N=15", _level("refined", 15))
     yield _ours("ic_resnet8", "refined, N=15", _level("refined", 15), bits=7)
+    yield _ours("ic_resnet8", "calibrated, N=20", _level("calibrated", 20), bits=7)
+    yield _ours("ic_resnet8", "calibrated, N=24", _level("calibrated", 24), bits=7)
     yield from _rivals("ic_resnet8")
 
 
