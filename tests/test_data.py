@@ -66,6 +66,38 @@ def test_axes_are_told_apart_by_size(tmp_path: Path, given, shape, axes) -> None
     assert found.images.dtype == np.uint8 and found.labels is None
 
 
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [((8, 9), (1, 8, 9)), ((3, 8, 9), (3, 8, 9)), ((8, 9, 3), (3, 8, 9)), ((8, 9, 1), (1, 8, 9)),
+     ((5, 6, 5), (5, 6, 5))],
+)  # fmt: skip
+def test_the_shape_of_what_a_file_holds(tmp_path: Path, given, shape) -> None:
+    path = tmp_path / "images.npz"
+    np.savez(path, x=np.zeros((2, *given), np.uint8))
+    assert data.shape_of(str(path)) == shape
+    assert data.load(str(path), shape).images.shape == (2, *shape)
+
+
+@pytest.mark.parametrize("given", [(), (4,), (2, 3, 4, 5)])
+def test_what_holds_no_images_has_no_shape(tmp_path: Path, given) -> None:
+    np.savez(tmp_path / "images.npz", x=np.zeros((2, *given), np.uint8))
+    with pytest.raises(DataError, match="must hold images"):
+        data.shape_of(str(tmp_path / "images.npz"))
+
+
+def test_whether_an_npz_has_both_parts(tmp_path: Path) -> None:
+    images = np.zeros((2, 3, 3), np.uint8)
+    for names, both in (
+        (("x",), False),
+        (("x_train",), False),
+        (("x_test", "x_train"), True),
+        (("images_test", "images_train"), True),
+        (("x", "x_test", "x_train"), False),
+    ):
+        np.savez(tmp_path / "images.npz", **dict.fromkeys(names, images))
+        assert data.has_parts(tmp_path / "images.npz") == both
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float16, np.float32, np.float64, bool])
 def test_whole_numbers_of_any_type(tmp_path: Path, dtype) -> None:
     images = (pixels(GREY) % (2 if dtype is bool else 100)).astype(dtype)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from snngen.cli import run
 from snngen.train import QuantisedReLU
@@ -145,6 +146,18 @@ def test_the_bound_that_an_epoch_found_is_not_the_next_ones(said, tmp_path) -> N
             activation.seen.fill_(200)
         each.epoch()
         assert all(0 < activation.seen < 200 for activation in bounds)
+
+
+@pytest.mark.parametrize("name", ("adam", "adamw", "sgd"))
+def test_every_optimiser_goes_on_as_it_was(said, tmp_path, name: str) -> None:
+    text = SMALL.replace("rate", f'weight_decay = 1e-3\nname = "{name}"\nrate').encode()
+    (tmp_path / "out").mkdir()
+    undisturbed = Training(parse(text, ""), text, "cpu")
+    undisturbed.epoch()
+    again = Training(parse(text, ""), text, "cpu")
+    assert again.epoch() == undisturbed.epoch()
+    weights = again.model.state_dict()
+    assert all(torch.equal(v, weights[k]) for k, v in undisturbed.model.state_dict().items())
 
 
 def test_a_finished_recipe_trains_no_more_and_the_seed_counts(said, tmp_path) -> None:
