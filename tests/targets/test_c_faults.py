@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,9 +264,17 @@ def faults() -> Iterator[tuple[str, Fault]]:
             yield from ((kind, fault) for fault in field_faults(kind))
 
 
-@pytest.mark.parametrize(
-    ("kind", "fault"), [pytest.param(k, f, id=f"{k}-{f[0]}") for k, f in faults()]
-)
+def parameters() -> Iterator[Any]:
+    """One place of each array by default; all of them take a few minutes."""
+    seen: set[tuple[str, str]] = set()
+    for kind, fault in faults():
+        place = kind, fault[0].split("[")[0]
+        marks = [pytest.mark.slow] if place in seen else []
+        seen.add(place)
+        yield pytest.param(kind, fault, id=f"{kind}-{fault[0]}", marks=marks)
+
+
+@pytest.mark.parametrize(("kind", "fault"), parameters())
 def test_a_fault_is_found_where_it_is(kind: str, fault: Fault) -> None:
     net, files, text = emitted(kind)
     name, start, end, changed = fault
