@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove sanitize bench bench-accuracy bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -14,6 +14,7 @@ help:
 	@echo "make analyse   emitted C under gcc -fanalyzer, clang-tidy, cppcheck and MISRA's rules; minutes"
 	@echo "make fuzz    the public functions of emitted C under libFuzzer; an hour, or SECONDS=..."
 	@echo "make prove   no run-time error in emitted C, for every input of small networks; half an hour"
+	@echo "make prove-hdl   claims about the hardware's cores, for all inputs, and planted bugs; some minutes"
 	@echo "make sanitize   trained networks under AddressSanitizer, UBSan, valgrind; a quarter of an hour"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
@@ -45,6 +46,9 @@ fuzz: $(READY)
 
 prove: $(READY)
 	$(BIN)/python -m tests.assurance.prove
+
+prove-hdl: $(READY)
+	$(BIN)/python -m hdl.proofs
 
 sanitize: $(READY)
 	$(BIN)/python -m tests.assurance.trained

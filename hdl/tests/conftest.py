@@ -1,0 +1,3 @@
+"""As for the other tests, what is missing is skipped, and fails under continuous integration."""
+
+from tests.conftest import require as require
