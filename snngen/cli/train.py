@@ -74,6 +74,7 @@ def _line(epoch: Epoch, of: int, seconds: float) -> str:
 
 def _evaluate(model: Path, out: Path, data: str, limit: int | None, engine: str) -> None:
     """What `snngen evaluate MODEL --data DATA` says; as JSON in the file `out`."""
+    say(f"wrote {model}")
     obtained = obtain(model, Conversion(), evaluated_on=data)
     net = obtained.net
     samples = open_samples(data, net.input.shape, limit=limit)
@@ -82,4 +83,4 @@ def _evaluate(model: Path, out: Path, data: str, limit: int | None, engine: str)
     budget = TARGETS["c"].budget(net)
     told = json.dumps(evaluation_json(net, found, budget), indent=2, sort_keys=True)
     write_file(out, f"{told}\n".encode())
-    say(f"wrote {model}", *evaluation_lines(net, found, budget))
+    say(*evaluation_lines(net, found, budget))

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from snngen.train.recipes import models
+from snngen.train.recipes.assembly import parts_of
 from snngen.train.recipes.material import augmented
 from snngen.train.recipes.schema import Augmentation, Quantisation, Schedule
-from snngen.train.recipes.training import parts_of, rate_at
+from snngen.train.recipes.training import rate_at
 from tests.train.nets import Case
 from tests.train.test_export import differences
 

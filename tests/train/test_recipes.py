@@ -287,6 +287,13 @@ def test_data_that_do_not_fit_are_refused(said, tmp_path) -> None:
         assert not list((tmp_path / "out").glob("*")), name
 
 
+def test_all_in_which_a_recipe_does_not_fit_its_data_is_said_at_once(said) -> None:
+    recipe = SMALL.replace("= 30", "= 301").replace('"small"', '"vgg16"')
+    code, _, err = said(recipe + '[loss]\nteacher = "nobody"\n')
+    places = [line.split(":")[1] for line in err.splitlines() if line.startswith("error")]
+    assert (code, places) == (2, [" batch", " model", " [loss] teacher"])
+
+
 def test_options_that_are_none(said) -> None:
     assert "option --engine: must be golden or c\n  found: gpu" in said(SMALL, "--engine", "gpu")[2]
     code, _, err = said(SMALL, "--device", "tpu")

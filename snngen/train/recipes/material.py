@@ -62,9 +62,6 @@ def read_material(recipe: Recipe) -> Material:
     classes = int(train.labels.max()) + 1
     data.check_labels(test, classes)
     chosen = spread(len(train), recipe.limit)
-    if recipe.batch > len(chosen):
-        rule, found = f"must be at most the {len(chosen)} training images", str(recipe.batch)
-        raise RecipeError(Problem("batch", rule, found))
     content = sha256(repr((shape, len(chosen))).encode())
     arrays = (train.images[chosen], train.labels[chosen], test.images, test.labels)
     for array in arrays:

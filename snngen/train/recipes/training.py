@@ -7,36 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import partial
-from hashlib import sha256
 from math import cos, isfinite, pi
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from snngen.errors import Problem, RecipeError
-from snngen.files import read_file, write_file
-from snngen.train.activations import QCFS, QuantisedReLU
+from snngen.files import write_file
 from snngen.train.distillation import distillation
 from snngen.train.export import onnx_bytes
 from snngen.train.recipes import checkpoint as store
+from snngen.train.recipes.assembly import digest_of, facts_of, models_of, optimiser_of, seed_epoch
 from snngen.train.recipes.checkpoint import LOG, MODEL, RECIPE, Checkpoint
-from snngen.train.recipes.material import Material, augmented, read_material
-from snngen.train.recipes.models import Parts, build
-from snngen.train.recipes.schema import (
-    MAX_BYTES,
-    Optimiser,
-    Quantisation,
-    Recipe,
-    Schedule,
-    parse,
-)
+from snngen.train.recipes.material import augmented, read_material
+from snngen.train.recipes.schema import Recipe, Schedule
 from snngen.train.synops import SynOps
-from snngen.train.weights import integer, ternary
 
 TESTED_AT_ONCE = 250
 COLUMNS = ("epoch", "rate", "loss", "train", "test", "synops")
@@ -94,14 +81,14 @@ class Training:
         self.train = self.material.train.to(device)
         self.test = self.material.test.to(device)
         self._device = device
-        _seed(recipe, 0)
-        self.model = model_of(recipe, self.material).to(device)
-        self._teacher = None
-        begun = _facts(recipe, self.material, device)
-        if recipe.loss.teacher is not None:
-            self._teacher, begun["teacher"] = _teacher(recipe, self.material)
-            self._teacher.to(device)
-        self._optimiser = _optimiser(recipe.optimiser, self.model)
+        model, teacher = models_of(recipe, self.material)
+        self.model: nn.Module = model.to(device)
+        begun = facts_of(recipe, self.material, device)
+        self._teacher: nn.Module | None = None
+        if teacher is not None:
+            begun["teacher"] = digest_of(teacher)
+            self._teacher = teacher.to(device)
+        self._optimiser = optimiser_of(recipe.optimiser, self.model)
         found = store.load(self.folder)
         if found is not None:
             store.check_same(self.folder, found.begun, begun)
@@ -140,7 +127,7 @@ class Training:
         write_file(self.folder / RECIPE, self._text)
 
     def _epoch(self, number: int, heard: Callable[[int], None]) -> Epoch:
-        _seed(self.recipe, number)
+        seed_epoch(self.recipe, number)
         self.model.eval().train()  # as if it was just tested, whether or not: see QuantisedReLU
         sums = torch.zeros(3, dtype=torch.float64, device=self._device)
         order = torch.randperm(len(self.train))[: self.batches * self.recipe.batch]
@@ -208,13 +195,6 @@ class Training:
         return right / len(test)
 
 
-def model_of(recipe: Recipe, material: Material) -> nn.Sequential:
-    """The untrained model of a recipe."""
-    parts = parts_of(recipe.quantisation)
-    crop = recipe.augmentation.crop
-    return build(recipe.model, parts, material.shape, material.classes, crop)
-
-
 def rate_at(epoch: float, epochs: int, how: Schedule) -> float:
     """The share of the highest rate after so many epochs: warming up, then falling."""
     if epoch < how.warm_up:
@@ -222,82 +202,6 @@ def rate_at(epoch: float, epochs: int, how: Schedule) -> float:
     if how.name == "cosine":
         return (1 + cos(pi * (epoch - how.warm_up) / (epochs - how.warm_up))) / 2
     return how.factor ** sum(epoch >= at for at in how.at)
-
-
-def parts_of(q: Quantisation) -> Parts:
-    """What the layers of a model are made of; `q` is resolved, as `parse` returns it."""
-
-    def activation() -> nn.Module:
-        if q.activation == "relu":
-            return nn.ReLU()
-        if q.activation == "qcfs":
-            return QCFS(q.levels)
-        return QuantisedReLU(q.k, q.bound or None, q.rounding)  # type: ignore[arg-type]
-
-    assert q.weights is not None and q.ends is not None, "a recipe that was read has them"
-    if q.weights == "real":
-        return Parts(activation, _as_it_is, _as_it_is)
-    inner = partial(integer, bits=q.weights) if isinstance(q.weights, int) else ternary
-    return Parts(activation, partial(integer, bits=q.ends), inner)
-
-
-def _as_it_is(layer: nn.Module) -> nn.Module:
-    return layer
-
-
-def _optimiser(how: Optimiser, model: nn.Module) -> torch.optim.Optimizer:
-    decay = how.weight_decay
-    if how.name == "sgd":
-        return torch.optim.SGD(model.parameters(), how.rate, how.momentum, weight_decay=decay)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[how.name]
-    return kind(model.parameters(), how.rate, weight_decay=decay)
-
-
-def _teacher(student: Recipe, material: Material) -> tuple[nn.Module, str]:
-    """The model that another recipe trained, and the digest of its weights; RecipeError where there
-    is none that is ready, or it does not fit the data.
-    """
-    folder = Path(student.loss.teacher or "")
-    where, hint = f"[loss] teacher: {folder}", "train its recipe first"
-    found = store.load(folder)
-    if found is None:
-        raise RecipeError(Problem(where, "no recipe was trained in this folder", hint=hint))
-    recipe = parse(read_file(folder / RECIPE, MAX_BYTES), str(folder / RECIPE))
-    if len(found.rows) < recipe.epochs:
-        rule = "is not trained to its end"
-        done = f"{len(found.rows)} of {recipe.epochs} epochs"
-        raise RecipeError(Problem(where, rule, done, hint))
-    crop = student.augmentation.crop
-    if recipe.augmentation.crop != crop:
-        rule, seen = "was trained on other windows", f"crop {recipe.augmentation.crop}, here {crop}"
-        raise RecipeError(Problem(where, rule, seen, "make [augmentation] crop the same"))
-    model = model_of(recipe, material)
-    try:
-        model.load_state_dict(found.model)
-    except RuntimeError as error:
-        rule = "was trained on images of another shape, or other classes"
-        raise RecipeError(Problem(where, rule, hint="choose another teacher")) from error
-    weights = sha256(repr(list(found.model)).encode())
-    for tensor in found.model.values():
-        weights.update(tensor.numpy().tobytes())
-    return model.eval().requires_grad_(False), weights.hexdigest()
-
-
-def _facts(recipe: Recipe, material: Material, device: str) -> dict[str, str]:
-    """All that the result depends on, by name."""
-    flat: dict[str, Any] = {}
-    for name, value in asdict(recipe).items():
-        table = value if isinstance(value, dict) else None
-        flat |= {f"[{name}] {k}": v for k, v in table.items()} if table else {name: value}
-    del flat["output"]
-    flat |= {"data's content": material.digest, "device": device, "torch": torch.__version__}
-    return {name: str(value) for name, value in flat.items()}
-
-
-def _seed(recipe: Recipe, epoch: int) -> None:
-    """Make what is drawn from now on a matter of the recipe's seed and the epoch."""
-    state = np.random.SeedSequence((recipe.seed, epoch)).generate_state(1, np.uint64)
-    torch.manual_seed(int(state[0]))
 
 
 def _seen(images: Tensor) -> Tensor:
