@@ -36,7 +36,8 @@ def row(proof: Proof, sound: Verdict, broken: Verdict) -> str:
         "window": f"for every cycle, by {proof.depth} from any state",
     }[proof.engine]
     state = reach if sound.holds else f"NOT: {sound.broken or sound.missed or 'undecided'}"
-    bug = f"`{proof.bug.old}` becomes `{proof.bug.new}`".replace("|", "\\|")
+    change = f"becomes `{proof.bug.new}`" if proof.bug.new else "is missing"
+    bug = f"`{proof.bug.old.strip()}` {change}".replace("|", "\\|")
     cells = [
         proof.name, proof.claim, proof.size, state, f"{sound.seconds:.1f}", bug,
         broken.broken or "NOTHING",

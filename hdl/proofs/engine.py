@@ -186,7 +186,7 @@ def _first_broken(
     """The first claim of those sought that ABC broke, and whether it came to its end."""
     removed = [f"zeropo -N {k}" for k, name in enumerate(names) if name not in sought]
     bounded = f"bmc3 -F {depth} -T {limit}"
-    solve = {"pdr": f"pdr -T {limit}", "bmc": f"scorr; dc2; {bounded}", "window": bounded}[engine]
+    solve = {"pdr": f"pdr -T {limit}", "bmc": f"dc2; {bounded}", "window": bounded}[engine]
     said = _abc(folder, [*removed, solve])
     found = re.search(r"Output +(\d+) of miter .* was asserted", said)
     if found:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from snngen_hdl.counts import Count
+from snngen_hdl.crossbar import Crossbar
 from snngen_hdl.emit import Search, Serialise
 from snngen_hdl.neurons import (
     Unit,
@@ -23,6 +24,7 @@ from snngen_hdl.streams import Fork, Queue, Skid, Stutter
 
 from hdl.proofs.engine import Bug, Claims, Engine
 from hdl.proofs.events import Counts, Scatters, Searches, Serialises
+from hdl.proofs.layers import Computes, plan
 from hdl.proofs.neurons import Accumulates, Classifies, Conducts, Fires, Grows, Looks
 from hdl.proofs.streams import TOKEN, Forks, Passes
 
@@ -226,4 +228,36 @@ UNITS = [
         Bug(_WireUnit, "elaborate", "(v != 0)", "(v > 0)", "sends"),
     ),
 ]  # fmt: skip
-PROOFS = (*STREAMS, *EVENTS, *UNITS)
+EXACT = "sends what its neurons' sums say, for all events and pauses on all sides"
+LAYERS = [
+    Proof(
+        "Layer, 1 neuron", EXACT, "2 timesteps",
+        lambda: Computes(plan((1, 1, 1), [1], lanes=1, banks=1), 2), "bmc", 33,
+        Bug(Crossbar, "_grants", " & ~clash", "", "a marker ends the timestep when all have sent"),
+    ),
+    Proof(
+        "Layer, 2 sources", EXACT, "1 neuron, 2 timesteps",
+        lambda: Computes(plan((1, 1, 1), [1, 1], lanes=1, banks=1), 2), "bmc", 33,
+        Bug(Crossbar, "_grants", "wants[k] & ~wants[:k].any() if k else wants[k]", "wants[k]",
+            "a marker ends the timestep when all have sent"),
+    ),
+    Proof(
+        "Layer, 2 groups", EXACT, "2 channels of one lane, 2 timesteps",
+        lambda: Computes(plan((2, 1, 1), [1], lanes=1, banks=1), 2), "bmc", 36,
+        Bug(Crossbar, "_grants", "grants, ~before.any()", "grants, ~before[0]",
+            "a marker ends the timestep when all have sent"),
+    ),
+    Proof(
+        "Layer, 2 banks", EXACT, "2 columns, 2 timesteps",
+        lambda: Computes(plan((1, 1, 2), [1], lanes=1, banks=2), 2), "bmc", 38,
+        Bug(Crossbar, "_sweep", "bank.rotate_left(1)", "1",
+            "a marker ends the timestep when all have sent"),
+    ),
+    Proof(
+        "Layer, 2 lanes and 2 banks", EXACT, "2 channels, 2 columns, 1 timestep",
+        lambda: Computes(plan((2, 1, 2), [1], lanes=2, banks=2), 1), "bmc", 32,
+        Bug(Crossbar, "elaborate", "choose(after[IN_UNIT - 1].bank, held)",
+            "choose(after[IN_UNIT].bank, held)", "a marker ends the timestep when all have sent"),
+    ),
+]  # fmt: skip
+PROOFS = (*STREAMS, *EVENTS, *UNITS, *LAYERS)
