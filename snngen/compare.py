@@ -15,7 +15,7 @@ from snngen.evaluate import Ann, evaluate
 from snngen.fixed import FixedNet
 from snngen.neurons import Level
 from snngen.pipeline import build, calibration_size
-from snngen.targets import TARGETS
+from snngen.targets.c.budget import budget_for
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _levels(net: FixedNet) -> str:
 def _form(ann: Ann, net: FixedNet, images: NDArray[np.uint8], options: Options) -> Form:
     found = evaluate(net, images, ann=ann)
     assert found.agreement is not None and found.likeness is not None
-    budget = TARGETS["c"].budget(net)
+    budget = budget_for(net)
     steps = f"T={net.timesteps}" if options.neuron == "if" else f"N={_levels(net)}"
     return Form(
         options.neuron,

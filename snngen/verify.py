@@ -15,9 +15,8 @@ from snngen.errors import ConversionError, DataError, Problem
 from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.simulate import Simulation, simulate
-from snngen.targets import TARGETS
-from snngen.targets.c.boards.engine import BoardEngine
-from snngen.targets.c.engine import Engine, Run
+from snngen.targets import TARGETS, Runs
+from snngen.targets.c.engine import Run
 
 BATCH = 256
 Values = NDArray[np.integer[Any]]
@@ -92,8 +91,9 @@ def verify(
 
     `files` are emitted files as they are now, edits included; without them fresh ones are emitted.
     `on` names one of BOARDS, whose emulator runs them, every image with its full trace; by default
-    this machine does. DataError where images do not fit, ConversionError where the board is unknown
-    or too small, ToolError where the files cannot be compiled or crash.
+    this machine does. Of target hdl it names the board that the chip is laid out for. DataError
+    where images do not fit, ConversionError where the board is unknown or too small, ToolError
+    where the files cannot be compiled or crash.
     """
     if target not in TARGETS:
         rule = f"must be one of {', '.join(TARGETS)}"
@@ -103,8 +103,7 @@ def verify(
     if images.dtype != np.uint8 or not fits or images.size == 0:
         rule = f"must be bytes of shape ({', '.join(map(str, (*axes, *net.input.shape)))})"
         raise DataError(Problem("the images", rule, f"{images.dtype} {images.shape}"))
-    given = TARGETS[target].emit(net) if files is None else files
-    with Engine(net, given) if on is None else BoardEngine(net, given, on) as engine:
+    with TARGETS[target].engine(net, files, on) as engine:
         traced = min(full_trace_images, len(images)) if on is None else len(images)
         difference, values = None, 0
         for begin, end in _spans(traced, len(images)):
@@ -135,7 +134,7 @@ def _numbers(net: FixedNet, steps: int, *, trace: bool) -> int:
 
 def _compare(
     net: FixedNet,
-    engine: Engine | BoardEngine,
+    engine: Runs,
     images: NDArray[np.uint8],
     first: int,
     *,
@@ -149,7 +148,9 @@ def _compare(
         return found or _first_in_results(net, expected, got, first)
     suspect = _differing_image(expected, got.simulation)
     if suspect is not None:
-        return _compare(net, engine, images[suspect : suspect + 1], first + suspect, trace=True)
+        alone = _compare(net, engine, images[suspect : suspect + 1], first + suspect, trace=True)
+        # what an image leaves behind shows in those after it only
+        return alone or _compare(net, engine, images[: suspect + 1], first, trace=True)
     return _first_in_results(net, expected, got, first)
 
 
@@ -162,19 +163,19 @@ def _differing_image(expected: Simulation, got: Simulation) -> int | None:
     return int(differs.argmax()) if differs.any() else None
 
 
-def _first_in_trace(net: FixedNet, expected: Trace, got: Trace, image: int) -> Difference | None:
-    """In the order of layers, then of timesteps, then of neurons; one image."""
+def _first_in_trace(net: FixedNet, expected: Trace, got: Trace, first: int) -> Difference | None:
+    """In the order of layers, then of images, of timesteps, of neurons."""
     for layer in net.layers:
         found = _first_in_layer(expected[layer.name], got[layer.name])
         if found is not None:
-            t, neuron, quantity, want, have = found
-            return Difference(image, layer.name, neuron, t, quantity, want, have)
+            (image, t), neuron, quantity, want, have = found
+            return Difference(first + image, layer.name, neuron, t, quantity, want, have)
     return None
 
 
 def _first_in_layer(
     expected: LayerTrace, got: LayerTrace
-) -> tuple[int, tuple[int, int, int], str, int, int] | None:
+) -> tuple[tuple[int, int], tuple[int, int, int], str, int, int] | None:
     places = []
     pairs: list[tuple[str, Values | None, Values | None]] = [
         ("membrane", expected.membrane, got.membrane),
@@ -182,9 +183,9 @@ def _first_in_layer(
     ]
     for quantity, want, have in pairs:
         if want is not None and have is not None and not np.array_equal(want, have):
-            t, c, y, x = (int(i) for i in np.argwhere(want[0] != have[0])[0])
-            at = (0, t, c, y, x)
-            places.append((t, (c, y, x), quantity, int(want[at]), int(have[at])))
+            at = tuple(int(i) for i in np.argwhere(want != have)[0])
+            image, t, c, y, x = at
+            places.append(((image, t), (c, y, x), quantity, int(want[at]), int(have[at])))
     return min(places, key=lambda place: place[0], default=None)
 
 

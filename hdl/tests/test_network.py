@@ -17,7 +17,8 @@ from snngen.fixed import FixedNet
 from snngen.golden import LayerTrace
 from snngen.graph import in_layout
 from snngen.ops import Interval
-from snngen.targets.hdl.boards import BOARDS, build
+from snngen.targets.hdl.bitstream import build, sources
+from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.check import check_supported
 from snngen.targets.hdl.plan import plan_chip
 from snngen.targets.hdl.simulation import Simulation
@@ -169,7 +170,7 @@ def test_bitstream(tmp_path: Path) -> None:
     net = level_showcase()
     chip = planned(net, 1, 1, stutters=False, depth=2)
     board = BOARDS["hx8k_evn"]
-    made = build(chip, board, b"identity", tmp_path)
+    made = build(sources(chip, board, b"identity"), board, tmp_path)
     assert made.files["top.bin"][:2] == b"\xff\x00" and made.mhz * 1e6 > board.hertz
     used, there = made.used["ICESTORM_LC"]
     assert 0 < used < there

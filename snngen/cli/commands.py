@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,20 +16,27 @@ from snngen.cli.console import complain, progress, say, say_json, warn
 from snngen.cli.demo import run_demo
 from snngen.cli.device import run
 from snngen.cli.diagnosis import diagnosis_json, diagnosis_lines
+from snngen.cli.emission import emit
 from snngen.cli.mapping import map_
 from snngen.cli.options import (
     Cluster,
     Conversion,
+    MaxFlash,
+    MaxRam,
     Processor,
+    TargetName,
     Workers,
+    check_choice,
     input_shape,
     shared,
     size,
+    target_named,
 )
 from snngen.cli.stages import (
+    FAILED,
+    enforce,
     labelled_images,
     obtain,
-    over_limits,
     prepare,
     read_emitted,
     verification_images,
@@ -44,22 +50,17 @@ from snngen.data import open_samples
 from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import ENGINES, evaluate_samples
-from snngen.evaluate import evaluate as evaluate_network
-from snngen.files import write_tree
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
-from snngen.targets import TARGETS
 from snngen.targets.c.boards import BOARDS, board_named, check_board, processor_of
 from snngen.targets.c.boards.cost import measure
-from snngen.targets.c.budget import PROCESSOR, Budget
+from snngen.targets.c.budget import PROCESSOR, budget_for
 from snngen.targets.c.estimate import FORMS, estimate, table_of
-from snngen.targets.c.packages import PACKAGES
 from snngen.verify import verify as verify_target
 
 LOSS_IMAGES = 64  # of the calibration images that tell whether a network is worth emitting
 DIAGNOSED_IMAGES = 256
 COST_IMAGES = 10
-FAILED = 1  # the exit code where snngen worked, and the answer is no
 
 app = typer.Typer(
     add_completion=False,
@@ -70,20 +71,16 @@ app = typer.Typer(
 
 Model = Annotated[Path, typer.Argument(help="an ONNX file")]
 Network = Annotated[Path, typer.Argument(help="an ONNX file, or an .snn file")]
-TargetName = Annotated[str, typer.Option(help=f"one of: {', '.join(TARGETS)}")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Limit = Annotated[int | None, typer.Option(help="use so many images, evenly spread")]
-MaxRam = Annotated[str | None, typer.Option(help="fail beyond so much RAM, for example 32k")]
-MaxFlash = Annotated[str | None, typer.Option(help="fail beyond so much flash")]
 On = Annotated[
-    str | None, typer.Option("--on", help=f"the emulated board to run on: {', '.join(BOARDS)}")
+    str | None,
+    typer.Option(
+        "--on",
+        help=f"the emulated board to run on: {', '.join(BOARDS)}; of target hdl the board that the "
+        "chip is laid out for",
+    ),
 ]
-Prefix = Annotated[str, typer.Option(help="of every public name in the emitted files")]
-Schedule = Annotated[str, typer.Option(help="smallest (memory) or fastest")]
-Optimise = Annotated[
-    str, typer.Option(help="speed, the size of weights in flash, or vectors of larger processors")
-]
-Package = Annotated[str, typer.Option(help=f"for a build system: {', '.join(PACKAGES)}")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -150,51 +147,7 @@ def convert(
     warn_of_loss(forms[0].agreement, forms[0].likeness, obtained.options)
 
 
-@app.command()
-@shared
-def emit(
-    model: Network,
-    conversion: Conversion,
-    out: Annotated[
-        Path | None,
-        typer.Option("--output-folder", "-o", help="the folder to write; default NAME_TARGET"),
-    ] = None,
-    target: TargetName = "c",
-    prefix: Prefix = "model",
-    schedule: Schedule = "smallest",
-    optimise: Optimise = "speed",
-    package: Package = "plain",
-    on: Processor = PROCESSOR,
-    max_ram: MaxRam = None,
-    max_flash: MaxFlash = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="costs and kernels per layer")
-    ] = False,
-) -> None:
-    """Write the source files that run a network."""
-    limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
-    chosen = _target(target)
-    _check_choice("--schedule", schedule, ("smallest", "fastest"))
-    _check_choice("--optimise", optimise, ("speed", "size", "vectors"))
-    _check_choice("--package", package, tuple(PACKAGES))
-    processor_of(on)
-    obtained = obtain(model, conversion)
-    net = obtained.net
-    files = TARGETS[chosen].emit(
-        net, prefix=prefix, schedule=schedule, optimise=optimise, package=package, on=on
-    )
-    budget = TARGETS[chosen].budget(net, schedule=schedule, optimise=optimise, on=on)
-    _enforce(budget, limits)
-    out = Path(f"{model.stem}_{chosen}") if out is None else out
-    write_tree(out, files)
-    say(summaries.network_line(net), f"wrote {len(files)} files to {out}")
-    say(*summaries.budget_lines(budget))
-    if verbose:
-        say("", *summaries.budget_table(budget), "", *summaries.kernel_table(budget))
-    if obtained.ann is not None and obtained.calibration is not None:
-        found = evaluate_network(net, obtained.calibration[:LOSS_IMAGES], ann=obtained.ann)
-        assert found.agreement is not None and found.likeness is not None
-        warn_of_loss(found.agreement[-1] / found.images, found.likeness, obtained.options)
+app.command()(emit)
 
 
 @app.command()
@@ -213,7 +166,7 @@ def verify(
     on: On = None,
 ) -> None:
     """Compile what a target emits, run it beside the network, and compare every bit."""
-    chosen = _target(target)
+    chosen = target_named(target)
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
     shown = verification_images(images, limit, net, conversion.fitting)
@@ -243,7 +196,7 @@ def evaluate(
     """Measure accuracy at every timestep, activity and costs."""
     limits = size("--max-ram", max_ram), size("--max-flash", max_flash)
     processor_of(on)
-    _check_choice("--engine", engine, ENGINES)
+    check_choice("--engine", engine, ENGINES)
     obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
     samples = open_samples(
@@ -263,7 +216,7 @@ def evaluate(
             cluster=cluster,
             progress=heard,
         )
-    budget = TARGETS["c"].budget(net, on=on)
+    budget = budget_for(net, on=on)
     if as_json:
         say_json(summaries.evaluation_json(net, found, budget))
     else:
@@ -271,7 +224,7 @@ def evaluate(
     if found.agreement is not None and found.likeness is not None:
         warn_of_loss(found.agreement[-1] / found.images, found.likeness, obtained.options)
     warn_of_chance(found, int(np.prod(net.layers[-1].shape)))
-    _enforce(budget, limits)
+    enforce(budget, limits)
 
 
 @app.command()
@@ -301,7 +254,7 @@ def cost(
         board_named(on)
     else:
         table_of(on)
-    _check_choice("--optimise", optimise, FORMS)
+    check_choice("--optimise", optimise, FORMS)
     form = next(form for form in FORMS if form == optimise)
     net = obtain(model, conversion, evaluated_on=data).net
     shown = verification_images(data, limit, net, conversion.fitting)
@@ -376,24 +329,4 @@ def demo() -> None:
 
 
 def _info_lines(net: FixedNet) -> list[str]:
-    return [*summaries.network_lines(net), "", *summaries.budget_lines(TARGETS["c"].budget(net))]
-
-
-def _target(name: str) -> str:
-    if name not in TARGETS:
-        rule = f"must be one of {', '.join(TARGETS)}"
-        raise ConversionError(Problem("option --target", rule, name))
-    return name
-
-
-def _check_choice(option: str, given: str, known: Sequence[str]) -> None:
-    if given not in known:
-        rule = f"must be {' or '.join(known)}"
-        raise ConversionError(Problem(f"option {option}", rule, given))
-
-
-def _enforce(budget: Budget, limits: tuple[int | None, int | None]) -> None:
-    problems = over_limits(budget, *limits)
-    if problems:
-        complain(problems)
-        raise typer.Exit(FAILED)
+    return [*summaries.network_lines(net), "", *summaries.budget_lines(budget_for(net))]

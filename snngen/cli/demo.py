@@ -14,6 +14,7 @@ from snngen.cli.stages import obtain
 from snngen.evaluate import evaluate
 from snngen.files import write_tree
 from snngen.targets import TARGETS
+from snngen.targets.c.budget import budget_for
 from snngen.verify import verify
 
 
@@ -33,7 +34,7 @@ def _tour(folder: Path, out: Path) -> bool:
     say("$ snngen emit digits.snn --target c -o digits_c")
     emitted = TARGETS["c"].emit(net)
     write_tree(out, emitted)
-    budget = TARGETS["c"].budget(net)
+    budget = budget_for(net)
     say(f"{len(emitted)} files of C99", *summaries.budget_lines(budget), "")
     say("$ snngen verify digits.snn --target c --images digits.npz")
     samples = data.load(images, net.input.shape)

@@ -11,14 +11,13 @@ import typer
 
 from snngen.cli.console import progress, say, warn
 from snngen.cli.options import Conversion, shared
-from snngen.cli.stages import obtain, verification_images
+from snngen.cli.stages import FAILED, obtain, verification_images
 from snngen.cli.summaries import network_line
 from snngen.errors import ConversionError, Problem
 from snngen.link import Answer, Device, answers, check_network, open_port
 
 BAUD = 115_200
 IMAGES = 10
-FAILED = 1
 
 
 @shared

@@ -9,7 +9,7 @@ import typer
 
 from snngen.cli.console import progress, say, table
 from snngen.cli.options import Conversion, shared
-from snngen.cli.stages import obtain, verification_images
+from snngen.cli.stages import FAILED, obtain, verification_images
 from snngen.cli.summaries import network_line
 from snngen.errors import ConversionError, Problem, printable
 from snngen.files import write_file
@@ -22,7 +22,6 @@ from snngen.mapping.usage import Shares, host_macs, shares, usages
 DEVICE = next(iter(DEVICES))
 IMAGES = 4
 LONGEST = 3  # stages that are shown
-FAILED = 1
 
 
 @shared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Annotated, Any, get_type_hints
@@ -15,6 +15,7 @@ from snngen.convert.options import TECHNIQUES
 from snngen.data import Fitting
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
+from snngen.targets import TARGETS
 from snngen.targets.c.boards import PROCESSORS
 
 DEFAULTS = Options()
@@ -49,6 +50,10 @@ Workers = Annotated[
 Cluster = Annotated[
     str | None, typer.Option(help="use the workers of this Dask scheduler: tcp://host:8786")
 ]
+
+TargetName = Annotated[str, typer.Option(help=f"one of: {', '.join(TARGETS)}")]
+MaxRam = Annotated[str | None, typer.Option(help="fail beyond so much RAM, for example 32k")]
+MaxFlash = Annotated[str | None, typer.Option(help="fail beyond so much flash")]
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,21 @@ def _also_named_data(parameter: inspect.Parameter) -> inspect.Parameter:
     kind, option = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
     named = typer.Option("--data", "--calibrate", help=option.help)
     return parameter.replace(annotation=Annotated[kind, named])
+
+
+def target_named(name: str) -> str:
+    """`name`; ConversionError where it is none of TARGETS."""
+    if name not in TARGETS:
+        rule = f"must be one of {', '.join(TARGETS)}"
+        raise ConversionError(Problem("option --target", rule, name))
+    return name
+
+
+def check_choice(option: str, given: str, known: Sequence[str]) -> None:
+    """ConversionError where `given` is not `known`."""
+    if given not in known:
+        rule = f"must be {' or '.join(known)}"
+        raise ConversionError(Problem(f"option {option}", rule, given))
 
 
 def input_shape(text: str) -> tuple[int, ...]:

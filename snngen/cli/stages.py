@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import typer
 
 from snngen import data, fixed_file
-from snngen.cli.console import warn
+from snngen.cli.console import complain, warn
 from snngen.cli.options import Conversion
 from snngen.convert import METHODS, Options, resolve
 from snngen.convert.options import check_options
@@ -23,12 +24,13 @@ from snngen.ops import Shape
 from snngen.pipeline import build, calibration_size, read_model
 from snngen.targets.c.budget import Budget
 from snngen.targets.c.packages import PACKAGES, unarranged
+from snngen.targets.manifest import MANIFEST
 
 SUFFIX = ".snn"
 SYNTHETIC_SAMPLES = 32
 SYNTHETIC_STREAMS, LEAST_STEPS = 8, 64
 MAX_EMITTED_BYTES = 2**26
-MANIFEST = "snngen.json"
+FAILED = 1  # the exit code where snngen worked, and the answer is no
 LEAST_AGREEMENT, LEAST_LIKENESS = 0.9, 0.98  # below both the user is warned
 
 
@@ -242,7 +244,15 @@ def warn_of_chance(found: Evaluation, outputs: int) -> None:
     )
 
 
-def over_limits(budget: Budget, ram: int | None, flash: int | None) -> list[Problem]:
+def enforce(budget: Budget, limits: tuple[int | None, int | None]) -> None:
+    """Ends the command where `budget` exceeds the limits in bytes of RAM and flash."""
+    problems = _over_limits(budget, *limits)
+    if problems:
+        complain(problems)
+        raise typer.Exit(FAILED)
+
+
+def _over_limits(budget: Budget, ram: int | None, flash: int | None) -> list[Problem]:
     """What of `budget` exceeds the limits in bytes."""
     return [
         Problem(

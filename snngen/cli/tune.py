@@ -25,7 +25,7 @@ from snngen.cli.options import (
     Workers,
     number,
 )
-from snngen.cli.stages import training_images
+from snngen.cli.stages import FAILED, training_images
 from snngen.errors import ConversionError, Problem, printable
 from snngen.evaluate import Ann
 from snngen.files import write_file
@@ -35,7 +35,6 @@ from snngen.targets.c.budget import PROCESSOR
 from snngen.tune import ACCURACY, GOALS, Candidate, Space, Tuning, divide, front
 from snngen.tune import tune as search
 
-FAILED = 1
 MOST_HELD_OUT = 1024
 SPACE = Space()
 

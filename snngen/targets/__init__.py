@@ -3,23 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
-from snngen.targets.c.budget import Budget, budget
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.errors import ConversionError, Problem
+from snngen.fixed import FixedNet
+from snngen.targets.c.boards.engine import BoardEngine
 from snngen.targets.c.emit import emit
+from snngen.targets.c.engine import Engine, Run
+
+Files = Mapping[str, bytes]
+
+
+class Runs(Protocol):
+    """What runs emitted files: images (batch, C, H, W), with a trace where it is asked for."""
+
+    def run(self, images: NDArray[np.uint8], *, trace: bool = False) -> Run: ...
+
+    def selftest(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Target:
-    """`emit(net, **options)` makes files by relative path, `budget(net, **options)` says what they
-    will cost.
+    """`emit(net, **options)` makes files by relative path; `options` names those of the command
+    line. `engine(net, files, on)` runs them, where `files` are None fresh ones, on a board of that
+    name or on none.
     """
 
     summary: str
-    emit: Callable[..., Mapping[str, bytes]]
-    budget: Callable[..., Budget]
+    options: tuple[str, ...]
+    emit: Callable[..., Files]
+    engine: Callable[[FixedNet, Files | None, str | None], AbstractContextManager[Runs]]
+
+
+def _c_engine(net: FixedNet, files: Files | None, on: str | None) -> AbstractContextManager[Runs]:
+    given = emit(net) if files is None else files
+    return Engine(net, given) if on is None else BoardEngine(net, given, on)
+
+
+# Amaranth takes a while to import, and only those wait for it who make hardware.
+
+
+def _emit_hdl(net: FixedNet, *, board: str, bitstream: bool) -> Files:
+    from snngen.targets.hdl.emit import emit as emit_hdl
+
+    return emit_hdl(net, board=board, bitstream=bitstream)
+
+
+def _hdl_engine(net: FixedNet, files: Files | None, on: str | None) -> AbstractContextManager[Runs]:
+    from snngen.targets.hdl.engine import ChipEngine
+
+    if files is not None:
+        rule = "simulates a chip as it would be emitted now, not emitted files"
+        raise ConversionError(Problem("target hdl", rule))
+    return ChipEngine(net, on)
 
 
 TARGETS: Mapping[str, Target] = {
-    "c": Target("C99 for microcontrollers and PCs: no heap, no float, no globals", emit, budget),
+    "c": Target(
+        "C99 for microcontrollers and PCs: no heap, no float, no globals",
+        ("prefix", "schedule", "optimise", "package", "on", "max_ram", "max_flash"),
+        emit,
+        _c_engine,
+    ),
+    "hdl": Target(
+        "Verilog for FPGAs, and bitstreams by open tools",
+        ("board", "bitstream"),
+        _emit_hdl,
+        _hdl_engine,
+    ),
 }

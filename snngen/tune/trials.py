@@ -21,8 +21,7 @@ from snngen.fixed import FixedNet
 from snngen.neurons import IF, Level
 from snngen.pipeline import calibration_size, spiking, with_bits
 from snngen.schema import encode
-from snngen.targets import TARGETS
-from snngen.targets.c.budget import PROCESSOR
+from snngen.targets.c.budget import PROCESSOR, budget_for
 from snngen.tune.candidate import Network
 from snngen.tune.journal import Journal, key_of
 from snngen.tune.race import Judgement
@@ -213,7 +212,7 @@ def _convert(ann: Ann, job: tuple[Options, tuple[int, ...], Images, str]) -> _Fo
                 problems += error.problems
                 continue
             contents.append(fixed_file.dumps(fixed))
-            budget = TARGETS["c"].budget(fixed, on=on)
+            budget = budget_for(fixed, on=on)
             digest, updates = fixed_file.digest(fixed), _updates(fixed)
             network = Network(digest, fixed.timesteps, budget.ram, budget.flash, updates)
             networks[str(bits)] = asdict(network)

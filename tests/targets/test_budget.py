@@ -17,12 +17,12 @@ from snngen.fixed import FixedNet
 from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, SumPool, Window
 from snngen.spiking import INPUT
-from snngen.targets import TARGETS
 from snngen.targets.c.boards import BOARDS, PROCESSORS, processor_of
 from snngen.targets.c.boards.alone import IN_FLASH, IN_RAM, link_alone
 from snngen.targets.c.boards.engine import BoardEngine
 from snngen.targets.c.boards.firmware import compile_sources
 from snngen.targets.c.boards.sections import COMMAND, built, compiler_of, digest_of, sources
+from snngen.targets.c.budget import budget_for
 from snngen.targets.c.build import write_tree
 from snngen.targets.c.emit import emit
 from snngen.targets.c.linking import FAST, OPTIMISATIONS, SMALL, Section, entries_of, table_of
@@ -119,7 +119,7 @@ def test_bytes_are_those_of_the_tools(processor: str, flag: str, require, tmp_pa
         compile_sources(processor, (flag,), "model.c", folder=tmp_path)
         entries = entries_of("model", is_stream=net.is_stream)
         outputs = link_alone(processor, entries, objects, tmp_path).outputs
-        budget = TARGETS["c"].budget(net, on=processor, **options)
+        budget = budget_for(net, on=processor, **options)
         expected = budget.builds[flag]
         assert sum(outputs.get(place, 0) for place in IN_FLASH) == expected.flash, name
         assert sum(outputs.get(place, 0) for place in IN_RAM) == expected.copied, name
@@ -135,7 +135,7 @@ def test_stack_is_never_deeper_and_hardly_less_deep(processor: str, require) -> 
         net = network(name)
         with BoardEngine(net, emit(net, **options), processor, flags=(SMALL,)) as engine:
             seen = engine.measure(random_inputs(net, 1)).stack_bytes
-        predicted = TARGETS["c"].budget(net, on=processor, **options).builds[SMALL].stack
+        predicted = budget_for(net, on=processor, **options).builds[SMALL].stack
         assert seen <= predicted, name
         assert seen >= 0.8 * predicted or name == "wide", name
 
@@ -189,19 +189,19 @@ def test_a_wrong_entry_is_named(fault: dict[str, int]) -> None:
 
 
 def test_a_wrong_entry_changes_the_prediction(monkeypatch) -> None:
-    right = TARGETS["c"].budget(spiking_showcase()).builds["-O2"]
+    right = budget_for(spiking_showcase()).builds["-O2"]
     known = table_of("cortex-m4")
     larger = tuple(replace(s, bytes=s.bytes + 4, frame=s.frame + 8) for s in known.builds["-O2"])
     wrong = replace(known, builds={**known.builds, "-O2": larger})
     monkeypatch.setattr("snngen.targets.c.budget.table_of", lambda processor: wrong)
-    other = TARGETS["c"].budget(spiking_showcase()).builds["-O2"]
+    other = budget_for(spiking_showcase()).builds["-O2"]
     assert other.code > right.code and other.stack > right.stack
 
 
 def test_parts_add_up() -> None:
     net = level_showcase()
     for processor in PROCESSORS:
-        budget = TARGETS["c"].budget(net, on=processor)
+        budget = budget_for(net, on=processor)
         assert budget.const_bytes == sum(layer.const_bytes for layer in budget.layers)
         for build in budget.builds.values():
             assert build.parameters == budget.const_bytes and build.arena == budget.arena_bytes
@@ -212,4 +212,4 @@ def test_parts_add_up() -> None:
 def test_processors_are_known_by_name() -> None:
     assert processor_of("microbit") == "cortex-m0"
     with pytest.raises(ConversionError, match="must be one of cortex-m0, cortex-m3, "):
-        TARGETS["c"].budget(level_showcase(), on="powerpc")
+        budget_for(level_showcase(), on="powerpc")

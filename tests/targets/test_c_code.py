@@ -12,7 +12,7 @@ import pytest
 from snngen.convert import Options
 from snngen.fixed import FixedNet
 from snngen.pipeline import build
-from snngen.targets import TARGETS
+from snngen.targets.c.budget import budget_for
 from snngen.targets.c.emit import emit
 from tests import graphs
 from tests.networks import level_showcase, random_images, spiking_showcase
@@ -89,7 +89,7 @@ def test_holds_no_writable_data(showcase, tmp_path: Path) -> None:
 def test_budget_is_exact(showcase, schedule, optimise, tmp_path: Path) -> None:
     net = showcase()
     files = emit(net, schedule=schedule, optimise=optimise)
-    budget = TARGETS["c"].budget(net, schedule=schedule, optimise=optimise)
+    budget = budget_for(net, schedule=schedule, optimise=optimise)
     compiled(files, tmp_path, ["gcc", *STRICT, "-Os", "-c", "model.c"])
     arrays = {
         array.split("[")[0].split()[-1]
@@ -105,7 +105,7 @@ def test_budget_is_exact(showcase, schedule, optimise, tmp_path: Path) -> None:
 def test_size_takes_less_flash_than_speed() -> None:
     for showcase in NETWORKS:
         net = showcase()
-        size, speed = (TARGETS["c"].budget(net, optimise=o).const_bytes for o in ("size", "speed"))
+        size, speed = (budget_for(net, optimise=o).const_bytes for o in ("size", "speed"))
         assert size < speed
 
 
@@ -113,7 +113,7 @@ def test_smallest_is_no_larger_than_fastest() -> None:
     for showcase in NETWORKS:
         net = showcase()
         smallest, fastest = (
-            TARGETS["c"].budget(net, schedule=s).arena_bytes for s in ("smallest", "fastest")
+            budget_for(net, schedule=s).arena_bytes for s in ("smallest", "fastest")
         )
         assert smallest <= fastest
 

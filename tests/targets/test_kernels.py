@@ -8,7 +8,7 @@ import pytest
 
 from snngen.convert import Options
 from snngen.pipeline import build
-from snngen.targets.c.budget import budget
+from snngen.targets.c.budget import budget_for
 from snngen.targets.c.emit import emit
 from snngen.targets.c.schedule import Optimise
 from tests import graphs
@@ -19,7 +19,7 @@ from tests.networks import level_showcase, spiking_showcase
 @pytest.mark.parametrize("showcase", [spiking_showcase, level_showcase])
 def test_kernels_are_those_of_the_emitted_file(showcase, optimise: Optimise) -> None:
     net = showcase()
-    told = budget(net, schedule="fastest", optimise=optimise).kernels
+    told = budget_for(net, schedule="fastest", optimise=optimise).kernels
     text = emit(net, schedule="fastest", optimise=optimise)["model.c"].decode()
     named = {kernel.function for kernel in told} - {"snn_pooled"}
     adds = re.findall(r"\.(?:add|fire|run) = (\w+)", text)
@@ -33,7 +33,7 @@ def test_kernels_are_those_of_the_emitted_file(showcase, optimise: Optimise) -> 
 def test_reasons() -> None:
     g = graphs.lenet()
     net = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=63))
-    reasons = {(k.layer, k.source): k.reason for k in budget(net).kernels}
+    reasons = {(k.layer, k.source): k.reason for k in budget_for(net).kernels}
     conv1, conv2, _, fc2 = (la.name for la in net.layers if "fc" in la.name or "conv" in la.name)
     assert reasons[conv1, "input"] == "sums need 32 bits; few channels: one list of all rows"
     assert reasons[conv2, ""] == "levels are products of 64 bits"
@@ -41,15 +41,16 @@ def test_reasons() -> None:
     narrow = build(
         graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=63, bits=7)
     )
-    small = {(k.layer, k.source): k for k in budget(narrow, optimise="size").kernels}
+    small = {(k.layer, k.source): k for k in budget_for(narrow, optimise="size").kernels}
     assert small[conv1, "input"].reason == "for size: weights of 7 bits"
     assert small[conv1, "input"].function == "snn_packed"
     # 63 thresholds are more than what replaces them
     assert small[conv1, ""].function == "snn_level"
     few = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "level", levels=7))
-    climbing = {(k.layer, k.source): k for k in budget(few, optimise="size").kernels}
+    climbing = {(k.layer, k.source): k for k in budget_for(few, optimise="size").kernels}
     assert climbing[conv1, ""].function == "snn_climb"
     assert climbing[conv1, ""].reason == "for size: one threshold after the other"
     spikes = build(graphs.ann(g), graphs.images(g, 4), Options("channel-max", "if", timesteps=8))
-    trains = [k for k in budget(spikes, schedule="fastest").kernels if k.function == "snn_trains"]
+    chosen = budget_for(spikes, schedule="fastest").kernels
+    trains = [k for k in chosen if k.function == "snn_trains"]
     assert [k.layer for k in trains] == [conv1]

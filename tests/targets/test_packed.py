@@ -10,7 +10,7 @@ from snngen.neurons import IF, Accumulate, Level
 from snngen.ops import Conv, Linear, Op, Window
 from snngen.spiking import INPUT
 from snngen.targets.c.boards import BOARDS
-from snngen.targets.c.budget import budget
+from snngen.targets.c.budget import budget_for
 from snngen.targets.c.emit import emit
 from snngen.targets.c.packed import bits_of, packed_bits, packed_ternary
 from snngen.targets.c.schedule import plan
@@ -133,7 +133,7 @@ def test_weights_of_more_bits_stay_as_they_are() -> None:
     builder = Builder(net.input, 1)
     builder.add("output", [(INPUT, Linear(np.full((3, 2, 8, 7), 300)))], None, Accumulate())
     wide = builder.finish()
-    (kernel, _) = budget(wide, optimise="size").kernels
+    (kernel, _) = budget_for(wide, optimise="size").kernels
     assert (kernel.function, kernel.reason) == ("snn_linear", "weights need more than 7 bits")
     assert verify(wide, random_images(wide, 2), files=emit(wide, optimise="size")).is_equal
 

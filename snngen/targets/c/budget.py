@@ -89,7 +89,7 @@ class Budget:
         return self.builds[SMALL].flash
 
 
-def budget(
+def budget_for(
     net: FixedNet,
     *,
     schedule: Preference = "smallest",

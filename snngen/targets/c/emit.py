@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,11 +24,11 @@ from snngen.targets.c.packages import PACKAGES, PLAIN, arranged, readme_facts
 from snngen.targets.c.schedule import Optimise, Plan, Preference, plan
 from snngen.targets.c.trace_hash import trace_hashes
 from snngen.targets.c.views import model_view
+from snngen.targets.manifest import MANIFEST, manifest
 
 SYNTHETIC_IMAGES = 2
 SYNTHETIC_STEPS = 4  # of a stream
 OF_STREAMS = {"example_main.c.j2": "example_stream.c.j2"}
-MANIFEST = "snngen.json"
 RESERVED = re.compile(  # files of ours, and headers that <...> must go on finding
     "snn.*|example_main|harness|assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale"
     "|math|setjmp|signal|std.*|string|tgmath|time|wchar|wctype"
@@ -71,36 +69,15 @@ def emit(
         name: render(OF_STREAMS.get(template, template) if net.is_stream else template, facts)
         for name, template in wrapping.items()
     }
-    files[MANIFEST] = _json(
-        {
-            "format": 1,
-            "generator": f"snngen {__version__}",
-            "target": "c",
-            "network": {
-                "name": net.name,
-                "digest": facts["digest"],
-                "method": net.method,
-                "timesteps": net.timesteps,
-                "output_scale": net.output_scale,
-                "input": {
-                    "shape": net.input.shape,
-                    "layout": net.input.layout,
-                    "coding": net.input.coding,
-                },
-                "output_layout": net.output_layout,
-                "layers": [{"name": layer.name, "shape": layer.shape} for layer in net.layers],
-            },
-            "options": {
-                "prefix": prefix,
-                "schedule": schedule,
-                "optimise": optimise,
-                "package": package,
-                "on": on,
-            },
-            "budget": asdict(budget_of(net, chosen, view, on)),
-            "files": {name: sha256(files[name]).hexdigest() for name in sorted(files)},
-        }
-    )
+    options = {
+        "prefix": prefix,
+        "schedule": schedule,
+        "optimise": optimise,
+        "package": package,
+        "on": on,
+    }
+    known = asdict(budget_of(net, chosen, view, on))
+    files[MANIFEST] = manifest(net, "c", files, options, budget=known)
     return {name: files[name] for name in sorted(files)}
 
 
@@ -224,7 +201,3 @@ def _known_answers(net: FixedNet, images: NDArray[np.uint8] | None) -> dict[str,
         "bytes": [wrapped([str(int(b)) for b in image.ravel()]) for image in ordered],
         "hashes": wrapped([f"0x{h:08X}u" for h in trace_hashes(net, trace)]),
     }
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n").encode("ascii")

@@ -22,8 +22,9 @@ from snngen.golden import LayerTrace, Trace
 from snngen.parallel import ordered_map
 from snngen.simulate import Simulation, join_layers
 from snngen.targets.c.build import FLAGS, NATIVE, compile_shared
-from snngen.targets.c.emit import MANIFEST, check_prefix, emit, render
+from snngen.targets.c.emit import check_prefix, emit, render
 from snngen.targets.c.storage import channels_first
+from snngen.targets.manifest import MANIFEST
 
 HARNESS = "harness.c"
 GUARD = 0x5A

@@ -76,7 +76,7 @@ def folded(
 def _wider(layer: FixedLayer, plan: LayerPlan) -> list[Fold]:
     """Twice as many lanes, no more than channels take; as many banks as a kernel has columns."""
     found = []
-    if plan.lanes < layer.shape[0]:
+    if plan.lanes < layer.shape[0] and not layer.is_wiring:
         found.append((2 * plan.lanes, plan.banks))
     most = max((len(taps) for routes in plan.routes for taps in routes.columns), default=1)
     if plan.banks < min(most, layer.shape[2]):

@@ -22,7 +22,7 @@ from snngen.errors import Problem, ToolError
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.golden import LayerTrace, Trace
 from snngen.resources import resource_dir
-from snngen.targets.hdl.toolchain import write_verilog
+from snngen.targets.hdl.toolchain import rtlil_of, verilog_of
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.uint8]
@@ -61,13 +61,17 @@ class Simulation:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._folder.cleanup()
 
     def _build(self) -> None:
         if which("verilator") is None:
             rule, way_out = "is needed to simulate hardware", "apt install verilator"
             raise ToolError(Problem("verilator", rule, "nothing of that name", way_out))
-        write_verilog(self._watched, self._watched.ports, self._path / "top.v")
+        source = rtlil_of(self._watched, self._watched.ports)
+        (self._path / "top.v").write_bytes(verilog_of(source))
         template = (resource_dir("templates") / "hdl" / "bench.cpp.j2").read_text()
         environment = Environment(undefined=StrictUndefined, trim_blocks=True)
         text = environment.from_string(template).render(

@@ -13,7 +13,7 @@ from snngen.fixed import FixedNet
 from snngen.simulate import simulate
 from snngen.targets.c.boards import BOARDS
 from snngen.targets.c.boards.engine import BoardEngine
-from snngen.targets.c.budget import Footprint, budget
+from snngen.targets.c.budget import Footprint, budget_for
 from snngen.targets.c.emit import emit
 from snngen.targets.c.linking import FAST
 from snngen.targets.c.schedule import Optimise, plan
@@ -76,6 +76,6 @@ def measure(
     if timing is not None:
         cycles = (units + timing.access * accesses + timing.jump * jumps).astype(np.float64)
     known = not BOARDS[board].is_hosted
-    predicted = budget(net, optimise=optimise, on=board).builds[optimisation] if known else None
+    predicted = budget_for(net, optimise=optimise, on=board).builds[optimisation] if known else None
     stack = measured.stack_bytes
     return Cost(board, unit, units, cycles, layers, flash, ram, stack, predicted)

@@ -1,0 +1,1 @@
+"""How far the estimate of hardware is off."""

@@ -1,0 +1,126 @@
+"""What `snngen emit --target hdl` writes, and the emitted chip beside the network."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snngen import fixed_file
+from snngen.errors import ConversionError
+from snngen.link.device import IDENTITY
+from snngen.neurons import Accumulate, Level
+from snngen.ops import Conv, Linear, Window
+from snngen.spiking import INPUT
+from snngen.targets.hdl import simulation
+from snngen.targets.hdl.boards import BOARDS
+from snngen.targets.hdl.emit import emit, identity
+from snngen.verify import verify
+from tests.networks import Builder, fixed_input, random_images
+from tests.test_cli import said
+
+
+def small():
+    """A convolution and a dense layer."""
+    rng = np.random.default_rng(4)
+    builder = Builder(fixed_input(rng, (2, 6, 5), "HWC", 0, 40), 1)
+    conv = Conv(rng.integers(-7, 8, (3, 2, 3, 3)), Window((3, 3), pads=(1, 1, 1, 1)))
+    builder.add("conv", [(INPUT, conv)], None, Level(np.array([[40, 90, 200]] * 3)))
+    dense = Linear(rng.integers(-7, 8, (4, 3, 6, 5)))
+    builder.add("dense", [("conv", dense)], rng.integers(-9, 10, 4), Accumulate())
+    return builder.finish()
+
+
+def test_verilog_for_any_fpga() -> None:
+    net = small()
+    files = emit(net)
+    assert sorted(files) == ["README.txt", "report.json", "snngen.json", "top.v"]
+    assert re.search(rb"^module top\(", files["top.v"], re.M) and b"/root" not in files["top.v"]
+    report, manifest = json.loads(files["report.json"]), json.loads(files["snngen.json"])
+    assert set(report["estimated"]["layers"]) == {"conv", "dense"}
+    assert manifest["target"] == "hdl" and manifest["options"]["board"] == "generic"
+    assert manifest["files"]["top.v"] == sha256(files["top.v"]).hexdigest()
+    assert emit(net) == files
+
+
+@pytest.mark.parametrize("board", ["hx8k_evn", "ulx3s_85f"])
+def test_sources_for_a_board(board: str) -> None:
+    files = emit(small(), board=board)
+    pins = files["top.pcf" if board == "hx8k_evn" else "top.lpf"]
+    assert b"uart_0__rx__io" in pins and b"uart_0__rx__io" in files["top.v"]
+    assert b"read_verilog top.v" in files["top.ys"] and b"nextpnr" in files["build_top.sh"]
+    assert b"sh build_top.sh" in files["README.txt"]
+
+
+def test_identity_of_the_device() -> None:
+    net = small()
+    told = identity(net, BOARDS["ulx3s_85f"])
+    fields = IDENTITY.unpack_from(told)
+    assert fields[:9] == (1, 1, 2, 6, 5, 1, 0, 4, 25_000_000)
+    assert fields[9].decode() == fixed_file.digest(net)
+    assert told[IDENTITY.size :] == net.name.encode()
+
+
+def test_verify(monkeypatch, require) -> None:
+    """Equal as it is; with one weight off, that is named."""
+    require("verilator")
+    net = small()
+    images = random_images(net, 40)
+    result = verify(net, images, target="hdl", full_trace_images=2)
+    assert result.is_equal and "target hdl: equal on 40 images" in str(result)
+    right = simulation.verilog_of
+
+    def faulty(source: bytes) -> bytes:
+        text = right(source).decode()
+        found = re.search(r"^( *synapse0_weights\[\d+\] = \d+'h[0-9a-f]*)([0-9a-f]);$", text, re.M)
+        assert found is not None
+        digit = "1" if found[2] == "0" else "0"
+        return (text[: found.end(1)] + digit + text[found.end(2) :]).encode()
+
+    monkeypatch.setattr(simulation, "verilog_of", faulty)
+    result = verify(net, images, target="hdl", full_trace_images=2)
+    assert re.search("layer '(conv|dense)', neuron .*: membrane expected", str(result))
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    path = tmp_path / "small.snn"
+    fixed_file.save(small(), path)
+    return path
+
+
+def test_command(network: Path, capsys) -> None:
+    out = network.parent / "out"
+    code, told, _ = said(f"emit {network} --target hdl -o {out} -v", capsys)
+    assert code == 0 and "cycles from image to image" in told and "around them" in told
+    assert (out / "top.v").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ("--board arty", "must be one of generic, icebreaker"),
+        ("--bitstream", "option --bitstream: needs --board icebreaker"),
+        ("--schedule fastest", "option --schedule: applies to --target c only"),
+        ("--prefix a --max-ram 1k", "option --max-ram: applies to --target c only"),
+    ],
+)
+def test_options_that_do_not_apply(options: str, wrong: str, network: Path, capsys) -> None:
+    out = network.parent / "out"
+    code, _, errors = said(f"emit {network} --target hdl -o {out} {options}", capsys)
+    assert code == 2 and wrong in errors and not out.exists()
+
+
+def test_a_board_is_for_hardware(network: Path, capsys) -> None:
+    code, _, errors = said(f"emit {network} --board hx8k_evn", capsys)
+    assert code == 2 and "option --board: applies to --target hdl only" in errors
+
+
+def test_emitted_files_are_not_simulated() -> None:
+    net = small()
+    with pytest.raises(ConversionError, match="simulates a chip as it would be emitted now"):
+        verify(net, random_images(net, 1), target="hdl", files={})

@@ -1,0 +1,135 @@
+"""FixedNet -> a chip's Verilog, what a board needs beside it, and its bitstream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from snngen_hdl.chip import Chip
+
+from snngen import __version__
+from snngen.errors import ConversionError, Problem
+from snngen.fixed import FixedNet
+from snngen.fixed_file import digest
+from snngen.link.device import IDENTITY, VERSION
+from snngen.resources import resource_dir
+from snngen.targets.c.constants import harmless
+from snngen.targets.hdl.bitstream import Bitstream, build, sources
+from snngen.targets.hdl.boards import BAUD, GENERIC, Board, board_named
+from snngen.targets.hdl.layout import Layout, lay_out
+from snngen.targets.hdl.toolchain import rtlil_of, verilog_of
+from snngen.targets.manifest import MANIFEST, as_json, manifest
+
+README, REPORT = "README.txt", "report.json"
+MOST_NAME = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Emitted:
+    """`files` by their relative paths; what they were made of, and the bitstream's figures."""
+
+    files: Mapping[str, bytes]
+    layout: Layout
+    made: Bitstream | None
+
+
+def emit(net: FixedNet, *, board: str = GENERIC, bitstream: bool = False) -> Mapping[str, bytes]:
+    """The files of the chip that runs `net` on one of BOARDS, by their relative paths; with
+    `bitstream` that too. Errors: those of `emit_chip`.
+    """
+    return emit_chip(net, board=board, bitstream=bitstream).files
+
+
+def emit_chip(net: FixedNet, *, board: str = GENERIC, bitstream: bool = False) -> Emitted:
+    """`emit`, and what it found.
+
+    ConversionError for an unknown board, a network that the cores do not compute or that does not
+    fit; ToolError where a tool is missing or fails.
+    """
+    chosen = board_named(board)
+    if bitstream and not chosen.platform:
+        rule, hint = "needs a board", "--board names it"
+        raise ConversionError(Problem("option --bitstream", rule, hint=hint))
+    layout = lay_out(net, chosen)
+    made = None
+    if chosen.platform:
+        files = sources(layout.plan, chosen, identity(net, chosen))
+    else:
+        files = {"top.v": verilog_of(rtlil_of(Chip(layout.plan)))}
+    if bitstream:
+        with TemporaryDirectory(prefix="snngen-") as folder:
+            made = build(files, chosen, Path(folder))
+        files |= made.files
+    report = _report(layout, made)
+    files |= {REPORT: as_json(report), README: _readme(net, layout, sorted(files))}
+    options = {"board": board, "bitstream": bitstream}
+    files[MANIFEST] = manifest(net, "hdl", files, options)
+    return Emitted({name: files[name] for name in sorted(files)}, layout, made)
+
+
+def identity(net: FixedNet, board: Board) -> bytes:
+    """What the device says of itself (docs/link.md)."""
+    is_last = int(net.input.layout == "HWC")
+    outputs = net.layers[-1].shape
+    numbers = (*net.input.shape, net.timesteps, 0, prod(outputs), board.hertz)
+    head = IDENTITY.pack(VERSION, is_last, *numbers, digest(net).encode())
+    return head + net.name.encode()[:MOST_NAME]
+
+
+def _report(layout: Layout, made: Bitstream | None) -> dict[str, Any]:
+    """What the chip takes, estimated and, where there is a bitstream, as the tools say."""
+    layers = {
+        name: {
+            "lanes": lanes,
+            "banks": banks,
+            **asdict(layout.cores[name]),
+            "cycles_of_additions": round(layout.cycles[name].additions),
+            "cycles_of_passes": round(layout.cycles[name].passes),
+        }
+        for name, (lanes, banks) in layout.folds.items()
+    }
+    board = layout.board
+    report: dict[str, Any] = {
+        "board": board.name,
+        "chip": board.chip,
+        "clock_hz": board.hertz,
+        "estimated": {
+            **asdict(layout.area),
+            "around_layers": asdict(layout.around),
+            "layers": layers,
+            "cycles_from_image_to_image": round(layout.period),
+        },
+    }
+    if made is not None:
+        report["routed"] = {
+            "mhz": made.mhz,
+            "cells": {cell: {"used": u, "there": t} for cell, (u, t) in made.used.items()},
+            "bytes": {name: len(content) for name, content in made.files.items()},
+        }
+    return report
+
+
+def _readme(net: FixedNet, layout: Layout, names: list[str]) -> bytes:
+    template = (resource_dir("templates") / "hdl" / "README.txt.j2").read_text()
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    facts = {
+        "network": harmless(net.name),
+        "version": __version__,
+        "board": layout.board,
+        "generic": GENERIC,
+        "baud": BAUD,
+        "names": names,
+        "shape": "x".join(map(str, net.input.shape)),
+        "layout": net.input.layout,
+        "outputs": prod(net.layers[-1].shape),
+        "area": layout.area,
+        "period": round(layout.period),
+    }
+    return environment.from_string(template).render(facts).encode()

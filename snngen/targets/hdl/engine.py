@@ -1,0 +1,62 @@
+"""The emitted chip, simulated: runs images as compiled C does, and shows what every neuron did."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snngen.fixed import FixedNet
+from snngen.golden import Trace
+from snngen.neurons import Accumulate
+from snngen.simulate import Simulation
+from snngen.targets.c.engine import Run
+from snngen.targets.hdl.boards import GENERIC, board_named
+from snngen.targets.hdl.layout import lay_out
+from snngen.targets.hdl.simulation import Simulation as Simulated
+
+
+class ChipEngine:
+    """The chip of `net` for the board called `name`, compiled by Verilator; used like the engine of
+    emitted C.
+
+    ConversionError where the cores do not compute all of `net` or the board is unknown, ToolError
+    without Verilator. Close it, or use it in a `with`, to remove its folder.
+    """
+
+    def __init__(self, net: FixedNet, name: str | None = None) -> None:
+        self.net = net
+        layout = lay_out(net, board_named(GENERIC if name is None else name))
+        self._chip = Simulated(net, layout.plan)
+
+    def __enter__(self) -> ChipEngine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._chip.close()
+
+    def selftest(self) -> int:
+        """0: the chip has none."""
+        return 0
+
+    def run(self, images: NDArray[np.uint8], *, trace: bool = False) -> Run:
+        """Run images (batch, C, H, W), with everything traced; `trace` says whether to keep it."""
+        answers, seen = self._chip.run(images, traced=len(images))
+        counts = _totals(self.net, seen, magnitudes=False)
+        spikes = _totals(self.net, seen, magnitudes=True)
+        last = seen[self.net.layers[-1].name].output
+        outputs = last.reshape(*last.shape[:2], -1)
+        kept = Simulation(outputs, counts, spikes, seen if trace else None)
+        return Run(kept, answers.outputs.astype(np.int32), answers.classes.astype(np.int32))
+
+
+def _totals(net: FixedNet, seen: Trace, *, magnitudes: bool) -> dict[str, NDArray[np.int64]]:
+    """What each layer but the last sent, summed over time: (batch, C, H, W)."""
+    sent = {
+        layer.name: seen[layer.name].output.astype(np.int64)
+        for layer in net.layers
+        if not isinstance(layer.neuron, Accumulate)
+    }
+    return {name: (abs(values) if magnitudes else values).sum(1) for name, values in sent.items()}

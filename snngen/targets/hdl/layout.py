@@ -1,0 +1,140 @@
+"""A network laid out for a board: how much hardware each layer gets, what it takes, how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from amaranth.hdl import Elaboratable
+from snngen_hdl.chip import ChipPlan
+from snngen_hdl.layer import Layer, LayerPlan
+from snngen_hdl.link import Link, LinkPlan
+from snngen_hdl.network import INPUT as THE_INPUT
+from snngen_hdl.source import ImageSource, Readout
+from snngen_hdl.streams import Queue, token
+
+from snngen.data import synthetic
+from snngen.errors import ConversionError, Problem
+from snngen.fixed import FixedLayer, FixedNet
+from snngen.simulate import simulate
+from snngen.spiking import INPUT
+from snngen.targets.hdl.area import area_of
+from snngen.targets.hdl.boards import Board
+from snngen.targets.hdl.check import check_supported
+from snngen.targets.hdl.family import Area
+from snngen.targets.hdl.fold import Cycles, Fold, Rates, cycles, folded
+from snngen.targets.hdl.plan import plan_chip, plan_layer
+
+IMAGES = 4  # synthetic ones, which tell how often neurons send
+ROOM = Area(luts=85, registers=85, blocks=100, multipliers=100)  # %, beyond which routing fails
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """`plan`: the chip. By layer: `folds`, the lanes and banks it has; `cores`, what it takes;
+    `cycles`, how many it works on an image. `around`: what is not of layers.
+    """
+
+    board: Board
+    plan: ChipPlan
+    folds: Mapping[str, Fold]
+    cores: Mapping[str, Area]
+    cycles: Mapping[str, Cycles]
+    around: Area
+
+    @property
+    def area(self) -> Area:
+        return sum(self.cores.values(), self.around)
+
+    @property
+    def period(self) -> float:
+        """Cycles from image to image, those of the slowest layer."""
+        return max(each.all for each in self.cycles.values())
+
+
+def lay_out(net: FixedNet, board: Board) -> Layout:
+    """As much hardware for each layer as it takes not to keep the others waiting, and as there is
+    on `board`. ConversionError where the cores do not compute all of `net`, or where even the
+    smallest ones do not fit.
+    """
+    check_supported(net)
+
+    @cache
+    def planned(layer: FixedLayer, fold: Fold) -> LayerPlan:
+        return plan_layer(net, layer, *fold, board.waiting)
+
+    @cache
+    def core(plan: LayerPlan) -> Area:
+        return area_of(Layer(plan), board.family)
+
+    rates = _rates(net)
+    smallest = {layer.name: (1, 1) for layer in net.layers}
+    around = _around(plan_chip(net, smallest, ahead=board.waiting, link=board.waiting), board)
+
+    def fits(plans: Mapping[str, LayerPlan]) -> bool:
+        return _exceeded(sum((core(plan) for plan in plans.values()), around), board) is None
+
+    plans = folded(net, planned, rates, fits)
+    cores = {name: core(plan) for name, plan in plans.items()}
+    problem = _exceeded(sum(cores.values(), around), board)
+    if problem is not None:
+        raise ConversionError(_too_large(net, board, cores, problem))
+    folds = {name: (plan.lanes, plan.banks) for name, plan in plans.items()}
+    taken = {name: cycles(net, net[name], plan, rates) for name, plan in plans.items()}
+    plan = plan_chip(net, folds, ahead=board.waiting, link=board.waiting)
+    return Layout(board, plan, folds, cores, taken, around)
+
+
+def _rates(net: FixedNet) -> Rates:
+    """How many events each neuron sends for an image."""
+    images = synthetic(net.input.shape, IMAGES)
+    channel = np.arange(net.input.shape[0])[:, None, None]
+    given = (net.input.table[channel, images] != 0).mean(0) * net.timesteps
+    trace = simulate(net, images, trace=True).trace
+    assert trace is not None
+    return {INPUT: given} | {
+        name: (layer.output != 0).sum(1).mean(0) for name, layer in trace.items()
+    }
+
+
+def _around(plan: ChipPlan, board: Board) -> Area:
+    """Source, readout, the link to the host, and the links between layers."""
+    network = plan.network
+    shapes = {k: token(layer.shape, layer.value) for k, layer in enumerate(network.layers)}
+    shapes[THE_INPUT] = token(network.shape, network.received)
+    queues = [Queue(shapes[k], network.link) for sources in network.sources for k in sources]
+    host = LinkPlan(bytes(256), plan.source.count, plan.readout.count)
+    parts: list[Elaboratable] = [
+        ImageSource(plan.source),
+        Readout(plan.readout, network.layers[-1].value),
+        Link(host),
+        *queues,
+    ]
+    return sum((area_of(part, board.family) for part in parts), Area())
+
+
+def _exceeded(area: Area, board: Board) -> str | None:
+    """What there is too little of, and how much would be needed."""
+    for what, used, there, share in zip(
+        ("tables", "registers", "blocks of memory", "multipliers"),
+        area.numbers,
+        board.has.numbers,
+        ROOM.numbers,
+        strict=True,
+    ):
+        if used * 100 > there * share:
+            return f"{used:,} {what} of {there * share // 100:,}"
+    return None
+
+
+def _too_large(net: FixedNet, board: Board, cores: Mapping[str, Area], problem: str) -> Problem:
+    largest = sorted(cores, key=lambda name: (-cores[name].blocks, -cores[name].luts, name))[:5]
+    parts = ", ".join(f"{n} {cores[n].luts:,} and {cores[n].blocks}" for n in largest)
+    return Problem(
+        f"board {board.name}",
+        f"has no room for network '{net.name}'",
+        f"{problem}; tables and blocks: {parts}",
+        "fewer weight bits, levels or channels take less, or take a larger board",
+    )
