@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -18,6 +18,7 @@ help:
 	@echo "make sanitize   trained networks under AddressSanitizer, UBSan, valgrind; a quarter of an hour"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
+	@echo "make bench-area   what hardware takes, estimated and synthesised; a quarter of an hour"
 	@echo "make bench-boards   whole traces on every emulated processor; half an hour"
 	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
 	@echo "make bench-mapping   networks on simulated crossbar cores; some minutes"
@@ -60,6 +61,9 @@ bench: $(READY)
 bench-accuracy: $(READY)
 	$(BIN)/python -m bench.accuracy
 	$(BIN)/python -m bench.ecc
+
+bench-area: $(READY)
+	$(BIN)/python -m bench.area
 
 bench-boards: $(READY)
 	$(BIN)/python -m bench.boards

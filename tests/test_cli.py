@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from snngen import fixed_file
-from snngen.cli import commands, main, run
+from snngen.cli import emission, main, run
 from tests.test_fixed_file import small_net
 
 TRANSCRIPTS = Path(__file__).parent / "cli"
@@ -184,13 +184,13 @@ def test_whatever_happens(folder: Path, capsys, monkeypatch, raised, code, messa
     def fail(*args: object, **kwargs: object) -> None:
         raise raised
 
-    monkeypatch.setattr(commands, "obtain", fail)
+    monkeypatch.setattr(emission, "obtain", fail)
     got, out, err = said("emit small.snn -o out", capsys)
     assert (got, out) == (code, "") and message in err and "Traceback" not in err
 
 
 def test_a_debugger_gets_the_traceback(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(commands, "obtain", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(emission, "obtain", lambda *a, **k: 1 / 0)
     monkeypatch.setenv("SNNGEN_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run(["emit", "small.snn", "-o", "out"])

@@ -20,9 +20,12 @@ from snngen import fixed_file
 from snngen.cli import run as cli
 from snngen.errors import LinkError
 from snngen.fixed import FixedNet
+from snngen.graph import in_layout
 from snngen.link import Device, answers, check_network, device, frames
+from snngen.simulate import simulate
 from snngen.targets.c.constants import harmless
 from snngen.targets.c.emit import emit
+from snngen.targets.identity import IDENTITY
 from tests.link_devices import (
     CHECKOUT,
     Line,
@@ -286,6 +289,31 @@ def test_run_on_a_serial_port(programs, folder: Path, capsys) -> None:
         "PASS: class and outputs are equal on 10 images, on 8 of them every spike and membrane"
     )
     assert len(lines) == 13
+
+
+def test_a_device_without_self_test(folder: Path, capsys, monkeypatch) -> None:
+    """As hardware is: only what it can answer is asked for."""
+    net = level_showcase()
+    head = (1, 1, *net.input.shape, net.timesteps, 1, int(np.prod(net.layers[-1].shape)), 1000)
+    told = IDENTITY.pack(*head, fixed_file.digest(net).encode()) + b"level"
+    asked = []
+
+    def script(kind: bytes, tag: int) -> bytes:
+        asked.append(kind)
+        outputs = simulate(net, images[len(asked) - 2 :][:1]).outputs[0, -1].astype("<i4")
+        payload = told if kind == b"I" else struct.pack("<iII", outputs.argmax(), 250, 0)
+        payload += b"" if kind == b"I" else in_layout(outputs, *layout).astype("<i4").tobytes()
+        return frames.encode(kind.lower(), tag, payload)
+
+    images = random_images(net, 12)
+    layout = net.layers[-1].shape, net.output_layout
+    monkeypatch.setattr("snngen.cli.device.open_port", lambda port, baud: Scripted(script))
+    words = "run level.snn --port X --images images.npz --limit 12"
+    code, out, _ = said(words, capsys)
+    assert code == 0 and set(asked) == {b"I", b"R"} and len(asked) == 13
+    assert "this network; self-test: none" in out
+    assert "250 ticks, 250.00 ms" in out
+    assert out.endswith("PASS: class and outputs are equal on 12 images\n")
 
 
 def test_another_network_is_refused(programs, folder: Path, capsys) -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from snngen import fixed_file
 from snngen.errors import ConversionError
-from snngen.link.device import IDENTITY
 from snngen.neurons import Accumulate, Level
 from snngen.ops import Conv, Linear, Window
 from snngen.spiking import INPUT
 from snngen.targets.hdl import simulation
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.emit import emit, identity
+from snngen.targets.identity import IDENTITY
 from snngen.verify import verify
 from tests.networks import Builder, fixed_input, random_images
 from tests.test_cli import said
@@ -60,7 +60,7 @@ def test_identity_of_the_device() -> None:
     net = small()
     told = identity(net, BOARDS["ulx3s_85f"])
     fields = IDENTITY.unpack_from(told)
-    assert fields[:9] == (1, 1, 2, 6, 5, 1, 0, 4, 25_000_000)
+    assert fields[:9] == (1, 1, 2, 6, 5, 1, 1, 4, 25_000_000)
     assert fields[9].decode() == fixed_file.digest(net)
     assert told[IDENTITY.size :] == net.name.encode()
 

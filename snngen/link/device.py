@@ -14,9 +14,8 @@ from snngen.link import frames
 from snngen.link.frames import Frame
 from snngen.link.port import Port
 from snngen.ops import Shape
+from snngen.targets.identity import IDENTITY, PLAIN, VERSION
 
-VERSION = 1
-IDENTITY = struct.Struct("<BBHHHHHII64s")
 RESULT = struct.Struct("<iII")
 INTEGER = struct.Struct("<i")
 START_ATTEMPTS, START_SECONDS = 8, 1.0  # a board may begin anew when its port is opened
@@ -31,7 +30,8 @@ REFUSALS = {
 @dataclass(frozen=True)
 class Identity:
     """What a device says of itself: its network's name, digest, input shape (C, H, W) with the
-    layout of images, timesteps and outputs; and `ticks_per_second`, 0 without a clock.
+    layout of images, timesteps and outputs; `is_plain` where it knows neither traces nor a
+    self-test; and `ticks_per_second`, 0 without a clock.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Identity:
     shape: Shape
     layout: str
     timesteps: int
+    is_plain: bool
     outputs: int
     ticks_per_second: int
 
@@ -76,12 +77,13 @@ class Device:
         if len(payload) < IDENTITY.size or payload[0] != VERSION:
             rule = f"must identify itself as version {VERSION} of the link does"
             raise self._error(rule, payload[:32].hex(" "))
-        _, layout, *shape, timesteps, _, outputs, ticks, digest = IDENTITY.unpack_from(payload)
+        _, layout, *shape, timesteps, plain, outputs, ticks, digest = IDENTITY.unpack_from(payload)
         name, digest = (
             text.decode("ascii", "replace") for text in (payload[IDENTITY.size :], digest)
         )
+        order = "HWC" if layout else "CHW"
         return Identity(
-            name, digest, tuple(shape), "HWC" if layout else "CHW", timesteps, outputs, ticks
+            name, digest, tuple(shape), order, timesteps, bool(plain & PLAIN), outputs, ticks
         )
 
     def run(self, image: bytes, *, trace: bool = False) -> Result:

@@ -16,13 +16,13 @@ from snngen import __version__
 from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
-from snngen.link.device import IDENTITY, VERSION
 from snngen.resources import resource_dir
 from snngen.targets.c.constants import harmless
 from snngen.targets.hdl.bitstream import Bitstream, build, sources
 from snngen.targets.hdl.boards import BAUD, GENERIC, Board, board_named
 from snngen.targets.hdl.layout import Layout, lay_out
 from snngen.targets.hdl.toolchain import rtlil_of, verilog_of
+from snngen.targets.identity import IDENTITY, PLAIN, VERSION
 from snngen.targets.manifest import MANIFEST, as_json, manifest
 
 README, REPORT = "README.txt", "report.json"
@@ -76,7 +76,7 @@ def identity(net: FixedNet, board: Board) -> bytes:
     """What the device says of itself (docs/link.md)."""
     is_last = int(net.input.layout == "HWC")
     outputs = net.layers[-1].shape
-    numbers = (*net.input.shape, net.timesteps, 0, prod(outputs), board.hertz)
+    numbers = (*net.input.shape, net.timesteps, PLAIN, prod(outputs), board.hertz)
     head = IDENTITY.pack(VERSION, is_last, *numbers, digest(net).encode())
     return head + net.name.encode()[:MOST_NAME]
 
@@ -115,21 +115,24 @@ def _report(layout: Layout, made: Bitstream | None) -> dict[str, Any]:
 
 
 def _readme(net: FixedNet, layout: Layout, names: list[str]) -> bytes:
-    template = (resource_dir("templates") / "hdl" / "README.txt.j2").read_text()
+    board, area = layout.board, layout.area
+    name = "README_board.txt.j2" if board.platform else "README_chip.txt.j2"
+    template = (resource_dir("templates") / "hdl" / name).read_text()
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     facts = {
         "network": harmless(net.name),
         "version": __version__,
-        "board": layout.board,
-        "generic": GENERIC,
+        "board": board.name,
         "baud": BAUD,
-        "names": names,
+        "pins": next((name for name in names if name in ("top.pcf", "top.lpf")), ""),
+        "bitstreams": [name for name in names if name in ("top.bin", "top.bit")],
         "shape": "x".join(map(str, net.input.shape)),
         "layout": net.input.layout,
         "outputs": prod(net.layers[-1].shape),
-        "area": layout.area,
-        "period": round(layout.period),
+        "takes": f"It takes about {area.luts:,} tables, {area.registers:,} registers, "
+        f"{area.blocks} blocks of memory and\n{area.multipliers} multipliers ({board.chip}), and "
+        f"{layout.period:,.0f} cycles from image to image:\nestimates, on images drawn at random.",
     }
     return environment.from_string(template).render(facts).encode()
