@@ -63,10 +63,10 @@ def _over_time(timesteps: int, bits: int = 8) -> Options:
 CASES = (
     Case("digits", _levels(15), ((1, 1), (4, 2))),
     Case("digits", _over_time(16), ((1, 2), (3, 1))),
-    Case("lenet_ref", _levels(7), ((2, 1), (8, 5))),
-    Case("lenet_ref", _over_time(4, bits=4), ((4, 2), (16, 1))),
+    Case("lenet_ref", _levels(7), ((2, 1),)),
+    Case("lenet_ref", _over_time(4, bits=4), ((4, 2),)),
     Case("kws", _levels(15), ((4, 1),), 5),
-    Case("ic_resnet8", _levels(15, bits=4), ((1, 1), (8, 3)), 5),
+    Case("ic_resnet8", _levels(15, bits=4), ((4, 1),), 5),
 )
 CELLS = {  # of yosys: how many of each count as what
     "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1},

@@ -17,7 +17,7 @@ from snngen.data import open_samples
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import ENGINES, evaluate_samples
 from snngen.files import read_file, write_file
-from snngen.targets import TARGETS
+from snngen.targets.c.budget import budget_for
 
 if TYPE_CHECKING:
     from snngen.train.recipes import Epoch, Training
@@ -80,7 +80,7 @@ def _evaluate(model: Path, out: Path, data: str, limit: int | None, engine: str)
     samples = open_samples(data, net.input.shape, limit=limit)
     with progress("evaluating", len(samples)) as heard:
         found = evaluate_samples(net, samples, ann=obtained.ann, engine=engine, progress=heard)
-    budget = TARGETS["c"].budget(net)
+    budget = budget_for(net)
     told = json.dumps(evaluation_json(net, found, budget), indent=2, sort_keys=True)
     write_file(out, f"{told}\n".encode())
     say(*evaluation_lines(net, found, budget))
