@@ -156,7 +156,7 @@ def check(
     with TemporaryDirectory(prefix="snngen-") as name:
         folder = Path(name)
         circuit = make()
-        toolchain.write_rtlil(circuit, circuit.inputs, folder / "top.il")
+        (folder / "top.il").write_bytes(toolchain.rtlil_of(circuit, circuit.inputs))
         steps = TO_AIGER.format(forget=FORGET if engine == "window" else "")
         toolchain.run("yosys", ["-q", "-p", steps], folder)
         names = _names(folder)

@@ -26,7 +26,8 @@ class Area:
 @dataclass(frozen=True)
 class Family:
     """Of FPGAs. `blocks`: how a block of memory can be laid out, words and bits; `block_cost`, what
-    it counts beside logic. `has_small`: whether tables can be memories.
+    it counts beside logic. `has_small`: whether tables can be memories. `lone_registers`: the share
+    of registers that take a cell with a table for themselves, as nextpnr was seen to pack them.
     """
 
     name: str
@@ -34,18 +35,20 @@ class Family:
     block_cost: float
     has_small: bool
     has_multipliers: bool
+    lone_registers: float
 
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
-        Family("ice40", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 64, False, False),
+        Family("ice40", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 64, False, False, 0.7),
         Family(
             "ecp5",
             ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
             128,
             True,
             True,
+            0.0,
         ),
     )
 }

@@ -20,7 +20,7 @@ from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedLayer, FixedNet
 from snngen.simulate import simulate
 from snngen.spiking import INPUT
-from snngen.targets.hdl.area import area_of
+from snngen.targets.hdl.area import area_of, contents, counted
 from snngen.targets.hdl.boards import Board
 from snngen.targets.hdl.check import check_supported
 from snngen.targets.hdl.family import Area
@@ -28,7 +28,8 @@ from snngen.targets.hdl.fold import Cycles, Fold, Rates, cycles, folded
 from snngen.targets.hdl.plan import plan_chip, plan_layer
 
 IMAGES = 4  # synthetic ones, which tell how often neurons send
-ROOM = Area(luts=85, registers=85, blocks=100, multipliers=100)  # %, beyond which routing fails
+ROOM = Area(luts=90, registers=90, blocks=100, multipliers=100)  # %, beyond which routing may fail
+LINK = Area(luts=550, registers=250)  # state machines are beyond the fit: as synthesised
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +110,18 @@ def _around(plan: ChipPlan, board: Board) -> Area:
     parts: list[Elaboratable] = [
         ImageSource(plan.source),
         Readout(plan.readout, network.layers[-1].value),
-        Link(host),
         *queues,
     ]
-    return sum((area_of(part, board.family) for part in parts), Area())
+    memories = Area(0, 0, *counted(contents(Link(host)), board.family))
+    return sum((area_of(part, board.family) for part in parts), LINK + memories)
 
 
 def _exceeded(area: Area, board: Board) -> str | None:
     """What there is too little of, and how much would be needed."""
+    cells = area.luts + round(board.family.lone_registers * area.registers)
     for what, used, there, share in zip(
-        ("tables", "registers", "blocks of memory", "multipliers"),
-        area.numbers,
+        ("logic cells", "registers", "blocks of memory", "multipliers"),
+        (cells, *area.numbers[1:]),
         board.has.numbers,
         ROOM.numbers,
         strict=True,
