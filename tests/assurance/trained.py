@@ -67,6 +67,10 @@ def cases() -> Iterator[Case]:
     yield "LeNet, if", lenet, spikes, 5
     yield "LeNet, level", lenet, few, 10
     yield "LeNet, ternary", QUANTISED["ternary"], Options("scatter-gather", "level"), 3
+    quantised = QUANTISED["lenet_ref_q4"]
+    yield "LeNet q4, if", quantised, Options("quantized", "if", timesteps=4), 5
+    yield "LeNet q4, level, 7 bits", quantised, Options("quantized", "level", bits=7), 10
+    yield "DS-CNN, level", NETWORKS["kws"], Options("channel-max", "level", levels=15), 2
     resnet = NETWORKS["ic_resnet8"]
     yield "ResNet-8, if", resnet, spikes, 1
     yield "ResNet-8, level", resnet, Options("channel-max", "level", levels=15), 2
