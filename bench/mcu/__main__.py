@@ -121,7 +121,7 @@ CASES = {
     "lenet_ref": Case(10, (*WORDS, "atmega2560"), _lenet),
     "ternary": Case(10, (*WORDS, "atmega2560"), _ternary),
     "ic_resnet8": Case(3, WORDS, _resnet8),
-    "kws": Case(3, WORDS, _keywords),
+    "kws": Case(3, (*WORDS, "atmega2560"), _keywords),
 }
 
 
