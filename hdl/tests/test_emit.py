@@ -98,6 +98,8 @@ def test_command(network: Path, capsys) -> None:
     code, told, _ = said(f"emit {network} --target hdl -o {out} -v", capsys)
     assert code == 0 and "cycles from image to image" in told and "around them" in told
     assert (out / "top.v").exists()
+    code, _, errors = said(f"verify {network} --target hdl --out {out}", capsys)
+    assert code == 2 and "out: holds no C" in errors
 
 
 @pytest.mark.parametrize(

@@ -191,12 +191,15 @@ def verification_images(
 
 
 def read_emitted(folder: Path, net: FixedNet) -> dict[str, bytes]:
-    """The emitted files in `folder` as they are now, edits included; FileError where they are not
+    """The emitted C files in `folder` as they are now, edits included; FileError where they are not
     those of `net`.
     """
     try:
         manifest = json.loads(read_file(folder / MANIFEST, MAX_EMITTED_BYTES))
         names, found = [str(name) for name in manifest["files"]], manifest["network"]["digest"]
+        if manifest["target"] != "c":
+            rule = "holds no C: hardware is simulated as it would be emitted now"
+            raise FileError(Problem(str(folder), rule, hint="leave out --out"))
         package = next(p for p in PACKAGES if p == manifest["options"]["package"])
     except (ValueError, TypeError, KeyError, StopIteration, RecursionError) as error:
         rule = "not the manifest of emitted files"
