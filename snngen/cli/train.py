@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snngen.cli.console import progress, say
-from snngen.cli.options import Conversion
+from snngen.cli.options import Conversion, check_choice
 from snngen.cli.stages import obtain
 from snngen.cli.summaries import evaluation_json, evaluation_lines
 from snngen.data import open_samples
-from snngen.errors import ConversionError, Problem
 from snngen.evaluate import ENGINES, evaluate_samples
 from snngen.files import read_file, write_file
 from snngen.targets.c.budget import budget_for
@@ -38,8 +37,7 @@ def train(
     """Train a model by a recipe, going on where it was interrupted, and evaluate its network."""
     from snngen.train import recipes  # torch is an extra, and slow to wake
 
-    if engine not in ENGINES:
-        raise ConversionError(Problem("option --engine", f"must be {' or '.join(ENGINES)}", engine))
+    check_choice("--engine", engine, ENGINES)
     text = read_file(recipe, recipes.MAX_BYTES)
     read = recipes.parse(text, str(recipe))
     chosen = recipes.device_of(device)
