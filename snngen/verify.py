@@ -17,6 +17,7 @@ from snngen.golden import LayerTrace, Trace
 from snngen.simulate import Simulation, simulate
 from snngen.targets import TARGETS, Runs
 from snngen.targets.c.engine import Run
+from snngen.targets.timing import Timing
 
 BATCH = 256
 Values = NDArray[np.integer[Any]]
@@ -52,7 +53,7 @@ class VerifyResult:
     """`target` also names the board where there was one. `difference` is None where all is equal.
     On `images` images all outputs at every timestep and all spike counts were compared, on the
     first `traced_images` every output and membrane: `values` numbers altogether. `selftest` is what
-    the emitted self-test returned: 0 if it passed.
+    the emitted self-test returned: 0 if it passed. `timing`: of hardware.
     """
 
     target: str
@@ -61,6 +62,7 @@ class VerifyResult:
     values: int
     difference: Difference | None
     selftest: int
+    timing: Timing | None = None
 
     @property
     def is_equal(self) -> bool:
@@ -103,22 +105,40 @@ def verify(
     if images.dtype != np.uint8 or not fits or images.size == 0:
         rule = f"must be bytes of shape ({', '.join(map(str, (*axes, *net.input.shape)))})"
         raise DataError(Problem("the images", rule, f"{images.dtype} {images.shape}"))
+    on_board = on is not None and TARGETS[target].traced_on_boards
+    named = target if on is None else f"{target} on {on}"
     with TARGETS[target].engine(net, files, on) as engine:
-        traced = min(full_trace_images, len(images)) if on is None else len(images)
-        difference, values = None, 0
-        for begin, end in _spans(traced, len(images)):
-            part = images[begin:end]
-            difference = _compare(net, engine, part, begin, trace=begin < traced)
-            values += len(part) * _numbers(net, net.steps_of(images), trace=begin < traced)
-            if difference is not None:
-                break
-        named = target if on is None else f"{target} on {on}"
-        return VerifyResult(named, len(images), traced, values, difference, engine.selftest())
+        traced = len(images) if on_board else full_trace_images
+        return verify_with(net, images, engine, target=named, full_trace_images=traced)
 
 
-def _spans(traced: int, total: int) -> Iterator[tuple[int, int]]:
-    """Image ranges: those with full traces one by one, the others in batches."""
-    yield from ((k, k + 1) for k in range(traced))
+def verify_with(
+    net: FixedNet,
+    images: NDArray[np.uint8],
+    engine: Runs,
+    *,
+    target: str,
+    full_trace_images: int,
+    apart: bool = True,
+) -> VerifyResult:
+    """`verify` by an `engine`, called `target`, that is there already. Images with a full trace run
+    one by one; not `apart`, all of them behind each other.
+    """
+    traced = min(full_trace_images, len(images))
+    difference, values = None, 0
+    for begin, end in _spans(traced, len(images), 1 if apart else max(1, traced)):
+        part = images[begin:end]
+        difference = _compare(net, engine, part, begin, trace=begin < traced)
+        values += len(part) * _numbers(net, net.steps_of(images), trace=begin < traced)
+        if difference is not None:
+            break
+    selftest = engine.selftest()
+    return VerifyResult(target, len(images), traced, values, difference, selftest, engine.timing)
+
+
+def _spans(traced: int, total: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Image ranges: those with full traces so many `at_once`, the others in batches."""
+    yield from ((k, min(k + at_once, traced)) for k in range(0, traced, at_once))
     yield from ((k, min(k + BATCH, total)) for k in range(traced, total, BATCH))
 
 

@@ -72,6 +72,10 @@ def test_verify(monkeypatch, require) -> None:
     images = random_images(net, 40)
     result = verify(net, images, target="hdl", full_trace_images=2)
     assert result.is_equal and "target hdl: equal on 40 images" in str(result)
+    assert result.timing is not None and result.timing.hertz == 0
+    latency, interval = result.timing.latency, result.timing.interval
+    assert latency is not None and (latency.images, interval.images) == (2, 37)
+    assert 0 < interval.best <= interval.mean <= interval.worst < latency.best <= latency.worst
     right = simulation.verilog_of
 
     def faulty(source: bytes) -> bytes:

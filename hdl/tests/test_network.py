@@ -14,40 +14,19 @@ from snngen_hdl.streams import Kind
 from snngen import golden
 from snngen.errors import ConversionError
 from snngen.fixed import FixedNet
-from snngen.golden import LayerTrace
-from snngen.graph import in_layout
 from snngen.ops import Interval
+from snngen.simulate import simulate
 from snngen.targets.hdl.bitstream import build, sources
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.check import check_supported
-from snngen.targets.hdl.plan import plan_chip
-from snngen.targets.hdl.simulation import Simulation
+from snngen.targets.hdl.engine import ChipEngine
+from snngen.verify import verify_with
+from tests.chips import is_supported, planned, with_weight_changed
 from tests.drawn import drawn
 from tests.networks import level_showcase, random_images, spiking_showcase
 from tests.streams import stream_showcase
-from tests.traces import assert_same_traces
 
 IMAGES = 2
-
-
-def planned(net: FixedNet, lanes: int, banks: int, *, stutters: bool, depth: int) -> ChipPlan:
-    folds = {
-        layer.name: (
-            1 if layer.is_wiring else min(lanes, layer.shape[0]),
-            min(banks, layer.shape[2]),
-        )
-        for layer in net.layers
-    }
-    plan = plan_chip(net, folds, ahead=depth, link=depth)
-    return replace(plan, network=replace(plan.network, stutters=stutters))
-
-
-def is_supported(net: FixedNet) -> bool:
-    try:
-        check_supported(net)
-    except ConversionError:
-        return False
-    return True
 
 
 def first_difference(net: FixedNet, plan: ChipPlan, *, gaps: float = 0.0) -> str | None:
@@ -119,35 +98,25 @@ def test_random_networks(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [level_showcase, spiking_showcase])
 def test_compiled_by_verilator(make) -> None:
+    """As benchmarks do with many more networks (bench.hardware)."""
     net = make()
-    images = random_images(net, 20)
-    with Simulation(net, planned(net, 3, 3, stutters=True, depth=4)) as simulation:
-        answers, trace = simulation.run(images, traced=3)
-    expected = golden.trace(net, images)
-    output = net.layers[-1]
-    final = expected[output.name].membrane[:, -1].reshape(len(images), -1)
-    assert np.array_equal(answers.outputs, in_layout(final, output.shape, net.output_layout))
-    assert np.array_equal(answers.classes, net.classes(final))
-    assert (np.diff(answers.at) > 0).all() and (answers.cycles > 0).all()
-    assert_same_traces({n: _first(t, 3) for n, t in expected.items()}, trace)
+    with ChipEngine(net, planned(net, 3, 3, stutters=True, depth=4), pauses=30) as engine:
+        images = random_images(net, 20)
+        found = verify_with(net, images, engine, target="hdl", full_trace_images=5, apart=False)
+        answers = engine.alone(images)
+    assert found.is_equal and found.timing is not None and found.timing.interval.images == 18
+    assert np.array_equal(answers.classes, simulate_classes(net, images))
 
 
-def _first(trace: LayerTrace, images: int) -> LayerTrace:
-    held = None if trace.membrane is None else trace.membrane[:images]
-    return LayerTrace(trace.output[:images], held)
+def simulate_classes(net: FixedNet, images: np.ndarray) -> list[int]:
+    return net.classes(simulate(net, images).outputs[:, -1])
 
 
 def test_a_fault_is_named() -> None:
     """A weight that is one off."""
     net = level_showcase()
     plan = planned(net, 2, 1, stutters=False, depth=4)
-    layers = list(plan.network.layers)
-    k = next(k for k, layer in enumerate(net.layers) if layer.name == "dense")
-    routes = layers[k].routes[0]
-    weights = routes.weights.copy()
-    weights[0, 0, 0, 0] += 1 if weights[0, 0, 0, 0] < 0 else -1
-    layers[k] = replace(layers[k], routes=(replace(routes, weights=weights),))
-    faulty = replace(plan, network=replace(plan.network, layers=tuple(layers)))
+    faulty = with_weight_changed(plan, "dense")
     assert str(first_difference(net, faulty)).startswith("dense: membrane")
 
 

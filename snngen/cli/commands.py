@@ -171,7 +171,7 @@ def verify(
     files = None if out is None else read_emitted(out, net)
     shown = verification_images(images, limit, net, conversion.fitting)
     result = verify_target(net, shown, target=chosen, files=files, on=on)
-    say(summaries.network_line(net), str(result))
+    say(summaries.network_line(net), str(result), *summaries.cycle_lines(result.timing))
     if not result.is_equal:
         raise typer.Exit(FAILED)
 

@@ -21,6 +21,7 @@ from snngen.targets.c.boards import BOARDS
 from snngen.targets.c.boards.cost import Cost
 from snngen.targets.c.budget import Budget, Footprint
 from snngen.targets.c.estimate import Estimate
+from snngen.targets.timing import Spread, Timing
 
 SHORT_DIGEST = 12
 
@@ -280,3 +281,27 @@ def _percent(count: int, images: int) -> str:
 
 def _shape(shape: Shape) -> str:
     return "x".join(map(str, shape))
+
+
+def cycle_lines(timing: Timing | None) -> list[str]:
+    """Cycles of a simulated chip, and milliseconds where a board gives it a clock."""
+    if timing is None:
+        return []
+    parts = (
+        ("latency", timing.latency, "alone in the chip"),
+        ("image to image", timing.interval, "behind another"),
+    )
+    return [
+        f"{name}: {_cycles(spread, timing.hertz)}, of {spread.images:,} images {where}"
+        for name, spread, where in parts
+        if spread is not None
+    ]
+
+
+def _cycles(spread: Spread, hertz: int) -> str:
+    kinds = {"best": spread.best, "mean": spread.mean, "worst": spread.worst}
+    text = ", ".join(f"{name} {cycles:,.0f}" for name, cycles in kinds.items()) + " cycles"
+    if not hertz:
+        return text
+    times = ", ".join(f"{1000 * cycles / hertz:.3f}" for cycles in kinds.values())
+    return f"{text} ({times} ms at {hertz / 1e6:g} MHz)"

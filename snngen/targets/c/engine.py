@@ -76,6 +76,8 @@ class Engine:
     ToolError without a working compiler. Close it, or use it in a `with`, to remove its folder.
     """
 
+    timing = None  # cycles are counted of hardware
+
     def __init__(
         self,
         net: FixedNet,

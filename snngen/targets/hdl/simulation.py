@@ -33,6 +33,7 @@ VERILATOR += ["-Wno-fatal", "-Wno-lint", "-Wno-style"]
 VERILATOR += ["-CFLAGS", "-O1", "top.v", "bench.cpp", "-o", "bench"]
 EVENT = int(Kind.EVENT.value)  # type: ignore[attr-defined]  # amaranth's enumerations
 CYCLES = 10**9  # after which a chip that still has not answered never will
+SETTLES = 20_000  # cycles after the last answer, by which all else is done
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +86,43 @@ class Simulation:
         if done.returncode:
             raise ToolError(Problem("verilator", "must build the simulation", done.stderr[-2000:]))
 
-    def run(self, images: NDArray[np.uint8], *, traced: int = 0) -> tuple[Answers, Trace]:
-        """Answers for all `images` (n, C, H, W), and the trace of the first `traced` of them."""
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        traced: int = 0,
+        is_alone: bool = False,
+        pauses: int = 0,
+    ) -> tuple[Answers, Trace]:
+        """Answers for all `images` (n, C, H, W), and the trace of the first `traced` of them.
+
+        They follow each other at once, or `is_alone`: one waits for the answer to the one before.
+        `pauses`: the share of cycles, in %, in which whoever gives and takes stops, at random.
+        """
         net = self._net
         shaped = images.transpose(0, 2, 3, 1) if net.input.layout == "HWC" else images
         (self._path / "images").write_bytes(np.ascontiguousarray(shaped).tobytes())
         each = 2 + int(np.prod(net.layers[-1].shape))
-        words, watched = len(images) * each, traced * each
-        command = ["obj_dir/bench", "images", str(words), str(CYCLES), str(watched)]
+        # what nobody reads may be late, and is waited for
+        then, watched = (SETTLES, len(images)) if traced and self._unread else (0, traced)
+        numbers = (len(images), each, watched, int(is_alone), pauses, then, CYCLES)
+        command = ["obj_dir/bench", "images", *map(str, numbers)]
         done = subprocess.run(command, cwd=self._path, capture_output=True, text=True)
         results = np.fromfile(self._path / "results", np.int64).reshape(-1, 2)
         if done.returncode:
-            found = f"{len(results)} of {words} words in {CYCLES:,} cycles {done.stderr}"
-            raise ToolError(Problem("the simulated chip", "must answer every image", found))
+            found = f"{len(results)} of {len(images) * each} words in {CYCLES:,} cycles"
+            rule = "must answer every image"
+            raise ToolError(Problem("the simulated chip", rule, f"{found} {done.stderr}"))
         by_image = results.reshape(len(images), each, 2)
         data = by_image[:, :, 1].astype(np.uint32).view(np.int32).astype(np.int64)
         answers = Answers(data[:, 0], data[:, 1], data[:, 2:], by_image[:, 0, 0])
         return answers, self._trace(traced) if traced else {}
+
+    @property
+    def _unread(self) -> bool:
+        """Whether there are layers that no other reads, but for the last."""
+        read = {synapse.source for layer in self._net.layers for synapse in layer.synapses}
+        return any(layer.name not in read for layer in self._net.layers[:-1])
 
     # --- Traces ----------------------------------------------------------------------------------
 

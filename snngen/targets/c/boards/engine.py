@@ -55,6 +55,8 @@ class BoardEngine:
     or fails. Close it, or use it in a `with`, to remove its folder.
     """
 
+    timing = None  # `measure` counts instructions
+
     def __init__(
         self,
         net: FixedNet,

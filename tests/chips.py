@@ -1,0 +1,75 @@
+"""Chips as tests want them: of any width, with links that stop at random, with a fault in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count, islice
+
+import numpy as np
+from snngen_hdl.chip import ChipPlan
+from snngen_hdl.layer import LayerPlan
+
+from snngen.errors import ConversionError
+from snngen.fixed import FixedNet
+from snngen.targets.hdl.check import check_supported
+from snngen.targets.hdl.plan import plan_chip
+from tests.drawn import drawn
+
+
+def planned(net: FixedNet, lanes: int, banks: int, *, stutters: bool, depth: int) -> ChipPlan:
+    """`lanes` and `banks` in each layer that has as many channels and columns; `depth` places in
+    each queue.
+    """
+    folds = {
+        layer.name: (
+            1 if layer.is_wiring else min(lanes, layer.shape[0]),
+            min(banks, layer.shape[2]),
+        )
+        for layer in net.layers
+    }
+    plan = plan_chip(net, folds, ahead=depth, link=depth)
+    return replace(plan, network=replace(plan.network, stutters=stutters))
+
+
+def is_supported(net: FixedNet) -> bool:
+    """Whether the cores compute all of it."""
+    try:
+        check_supported(net)
+    except ConversionError:
+        return False
+    return True
+
+
+def supported(numbers: int, start: int = 0) -> Iterator[tuple[int, FixedNet]]:
+    """So many random networks that the cores compute, from number `start` of tests/drawn.py on."""
+    every = ((number, drawn(number)) for number in count(start))
+    return islice(((number, net) for number, net in every if is_supported(net)), numbers)
+
+
+def with_weight_changed(plan: ChipPlan, layer: str) -> ChipPlan:
+    """One weight of `layer` is one off: the first of a word in the middle of its first synapse."""
+    (k,) = (k for k, known in enumerate(plan.network.layers) if known.name == layer)
+    known = plan.network.layers[k]
+    weights = known.routes[0].weights.copy()
+    at = (*(size // 2 for size in weights.shape[:-1]), 0)
+    weights[at] += 1 if weights[at] < 0 else -1
+    return _with_layer(
+        plan,
+        k,
+        replace(known, routes=(replace(known.routes[0], weights=weights), *known.routes[1:])),
+    )
+
+
+def with_bias_changed(plan: ChipPlan, layer: str) -> ChipPlan:
+    """The bias of channel 0 of `layer` is one more."""
+    (k,) = (k for k, known in enumerate(plan.network.layers) if known.name == layer)
+    known = plan.network.layers[k]
+    bias = known.neurons.bias + (np.arange(len(known.neurons.bias)) == 0)
+    return _with_layer(plan, k, replace(known, neurons=replace(known.neurons, bias=bias)))
+
+
+def _with_layer(plan: ChipPlan, place: int, layer: LayerPlan) -> ChipPlan:
+    layers = list(plan.network.layers)
+    layers[place] = layer
+    return replace(plan, network=replace(plan.network, layers=tuple(layers)))
