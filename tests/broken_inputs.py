@@ -304,6 +304,12 @@ CASES: dict[str, Case] = {
         data_file("a.npy", pickle.dumps(Hostile())), [*CONVERT, "--data", "a.npy"], "not a .npy"
     ),
     "images-empty": Case(both(valid, folder("images")), WITH_FOLDER, "no images"),
+    "events-cut": Case(data_file("images/a.bin", b"1234"), WITH_FOLDER, "a.bin"),
+    "events-text": Case(data_file("images/a.aedat", b"hello"), WITH_FOLDER, "a.aedat"),
+    "events-empty": Case(data_file("images/a.aedat4", b""), WITH_FOLDER, "a.aedat4"),
+    "events-mixed": Case(
+        both(data_file("images/a.bin", bytes(5)), write("images/b.txt", b"")), WITH_FOLDER, "b.txt"
+    ),
     "images-text": Case(data_file("images/a.png", b"hello"), WITH_FOLDER, "a.png"),
     "images-cut": Case(data_file("images/a.png", png((8, 8))[:40]), WITH_FOLDER, "a.png"),
     "images-size": Case(data_file("images/a.png", png((9, 8))), WITH_FOLDER, "8 wide and 8 high"),
@@ -324,6 +330,11 @@ CASES: dict[str, Case] = {
     "scale-0": option("--scale", "0", "--scale"),
     "std-0": option("--std", "0", "--std"),
     "mean-three": option("--mean", "1,2,3", "--mean"),
+    "bins-word": option("--bins", "many", "--bins"),
+    "bins-0": option("--bins", "0", "--bins"),
+    "bins-0ms": option("--bins", "4x0ms", "--bins"),
+    "bins-unit": option("--bins", "4x10min", "--bins"),
+    "shrink-0": option("--shrink", "0", "--shrink"),
     "mean-word": option("--mean", "dark", "--mean"),
     "input-shape-word": option("--input-shape", "big", "--input-shape"),
     "input-shape-zero": option("--input-shape", "1,0,8", "--input-shape"),

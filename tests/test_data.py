@@ -272,7 +272,7 @@ BROKEN_FOLDERS = {
     "bomb": (lambda f: (f / "a.png").write_bytes(png_bomb()), "a.png: "),
     "size": (lambda f: save_images(f, ["a.png"], (4, 5)), "reads images 5 wide and 4 high"),
     "16 bit": (lambda f: save_images(f, ["a.png"], mode="I;16"), "8 bits per channel"),
-    "mixed": (lambda f: save_images(f, ["a.png", "b/a.png"]), "either images, or folders"),
+    "mixed": (lambda f: save_images(f, ["a.png", "b/a.png"]), "either files, or folders"),
     "nested": (lambda f: save_images(f, ["a/b/c.png"]), "not a file"),
     "dangling": (lambda f: (f / "a.png").symlink_to("absent"), "No such file"),
 }

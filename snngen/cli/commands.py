@@ -39,6 +39,7 @@ from snngen.cli.stages import (
     obtain,
     prepare,
     read_emitted,
+    samples_for,
     verification_images,
     warn_of_chance,
     warn_of_loss,
@@ -46,7 +47,6 @@ from snngen.cli.stages import (
 from snngen.cli.train import train
 from snngen.cli.tune import tune
 from snngen.compare import compare
-from snngen.data import open_samples
 from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import ENGINES, evaluate_samples
@@ -199,13 +199,7 @@ def evaluate(
     check_choice("--engine", engine, ENGINES)
     obtained = obtain(model, conversion, evaluated_on=data)
     net = obtained.net
-    samples = open_samples(
-        data,
-        net.input.shape,
-        limit=limit,
-        fitting=conversion.fitting,
-        coding=net.input.coding,
-    )
+    samples = samples_for(net, data, limit, conversion.fitting)
     with progress("evaluating", len(samples)) as heard:
         found = evaluate_samples(
             net,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -12,7 +13,7 @@ import typer
 
 from snngen.convert import METHODS, Options
 from snngen.convert.options import TECHNIQUES
-from snngen.data import Fitting
+from snngen.data import Binning, Fitting
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
 from snngen.targets import TARGETS
@@ -20,6 +21,9 @@ from snngen.targets.c.boards import PROCESSORS
 
 DEFAULTS = Options()
 UNITS = {"": 1, "k": 2**10, "M": 2**20}
+BINNING = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,9})(us|ms|s|ev))?")
+MICROSECONDS = {"us": 1, "ms": 10**3, "s": 10**6}
+MOST_SHRUNK = 1024
 
 
 Scale = Annotated[
@@ -33,7 +37,19 @@ Resize = Annotated[
 ]
 Crop = Annotated[
     str | None,
-    typer.Option(help="image files, to a centre of so many pixels square, or height,width"),
+    typer.Option(
+        help="image files and recordings, to a centre of so many pixels square, or height,width"
+    ),
+]
+Bins = Annotated[
+    str | None,
+    typer.Option(
+        help="recordings of events: 16 (of equal duration), 16x10ms or 16x500ev (events); by "
+        "default as many as timesteps, or one"
+    ),
+]
+Shrink = Annotated[
+    int | None, typer.Option(help="recordings, so many pixels square to one, which counts for all")
 ]
 InputShape = Annotated[
     str | None, typer.Option(help="of one sample, where the model leaves it open: 1,28,28")
@@ -111,14 +127,16 @@ class Conversion:
     std: Std = None
     resize: Resize = None
     crop: Crop = None
+    bins: Bins = None
+    shrink: Shrink = None
     input_shape: InputShape = None
     output: OutputName = None
 
     @property
     def given(self) -> list[str]:
-        """The names of the options that the user gave; how to read images counts with the data."""
+        """The names of the options that the user gave; how to read data counts with the data."""
         names = [f.name for f in fields(self) if getattr(self, f.name) is not None]
-        names = [name for name in names if name not in ("resize", "crop")]
+        names = [name for name in names if name not in ("resize", "crop", "bins", "shrink")]
         return ["--" + name.replace("_", "-") for name in names]
 
     @property
@@ -135,6 +153,8 @@ class Conversion:
             raise ConversionError(Problem(f"option --{unused}", rule, found, hint))
         if self.percentile not in (None, "auto"):
             chosen["percentile"] = number("--percentile", str(self.percentile))
+        if self.coding == "events" and self.timesteps is None and self.bins is not None:
+            chosen["timesteps"] = binning("--bins", self.bins).steps
         if self.without is not None:
             chosen["without"] = tuple(self.without.split(","))
         return Options(**chosen)
@@ -149,11 +169,16 @@ class Conversion:
 
     @property
     def fitting(self) -> Fitting:
-        """How image files are brought to the network's size; ConversionError where a size is
-        none.
+        """How image files and recordings become what the network reads; ConversionError where a
+        size, or a binning, is none.
         """
         given = {name: getattr(self, name) for name in ("resize", "crop")}
-        return Fitting(**{n: side("--" + n, text) for n, text in given.items() if text is not None})
+        sides = {n: side("--" + n, text) for n, text in given.items() if text is not None}
+        if self.shrink is not None and not 1 <= self.shrink <= MOST_SHRUNK:
+            rule = f"must be 1 to {MOST_SHRUNK}"
+            raise ConversionError(Problem("option --shrink", rule, str(self.shrink)))
+        bins = None if self.bins is None else binning("--bins", self.bins)
+        return Fitting(**sides, shrink=self.shrink, bins=bins)
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -234,6 +259,25 @@ def side(option: str, text: str) -> tuple[int, ...]:
     if min(sides) < 1:
         raise ConversionError(Problem(f"option {option}", "must be at least 1", text))
     return sides
+
+
+def binning(option: str, text: str) -> Binning:
+    """ "16", "16x10ms", "16x2500us" or "16x500ev" as a Binning; ConversionError where it is
+    none.
+    """
+    found = BINNING.fullmatch(text)
+    steps, size = (int(n) for n in found.groups("1")[:2]) if found else (0, 0)
+    if found is None or min(steps, size) < 1:
+        rule = "must be a number of bins, and how long each is or how many events it has"
+        hint = "for example 16, 16x10ms, 16x2500us or 16x500ev"
+        raise ConversionError(Problem(f"option {option}", rule, text, hint))
+    match found[3]:
+        case None:
+            return Binning(steps)
+        case "ev":
+            return Binning(steps, events=size)
+        case unit:
+            return Binning(steps, duration=size * MICROSECONDS[unit])
 
 
 def number(option: str, text: str) -> float:

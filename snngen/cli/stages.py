@@ -107,7 +107,13 @@ def _calibration_images(
 ) -> data.Bytes:
     if source is not None:
         images = data.load(
-            source, shape, split="train", limit=count, fitting=fitting, coding=options.coding
+            source,
+            shape,
+            split="train",
+            limit=count,
+            fitting=fitting,
+            coding=options.coding,
+            steps=options.timesteps if options.coding == "events" else 1,
         ).images
         if options.coding == "events" and images.shape[1] != options.timesteps:
             rule = f"a recording must have the network's {options.timesteps} timesteps"
@@ -151,11 +157,24 @@ def labelled_images(
     source: str, limit: int | None, net: FixedNet, fitting: data.Fitting
 ) -> data.Samples:
     """The images to evaluate on; DataError where a label names no output of `net`."""
-    samples = data.load(
-        source, net.input.shape, limit=limit, fitting=fitting, coding=net.input.coding
+    samples = samples_for(net, source, limit, fitting)
+    loaded = samples.read(0, len(samples))
+    data.check_labels(loaded, int(np.prod(net.layers[-1].shape)))
+    return loaded
+
+
+def samples_for(
+    net: FixedNet, source: str, limit: int | None, fitting: data.Fitting
+) -> data.StoredSamples:
+    """The images, or streams, in the shape that `net` reads."""
+    return data.open_samples(
+        source,
+        net.input.shape,
+        limit=limit,
+        fitting=fitting,
+        coding=net.input.coding,
+        steps=net.timesteps if net.is_stream else 1,
     )
-    data.check_labels(samples, int(np.prod(net.layers[-1].shape)))
-    return samples
 
 
 def training_images(source: str, graph: Graph, fitting: data.Fitting) -> data.Samples:
@@ -174,9 +193,10 @@ def verification_images(
     source: str | None, limit: int | None, net: FixedNet, fitting: data.Fitting
 ) -> data.Bytes:
     """The images or streams to verify on; without a source, half smooth and half noise."""
-    shape, coding = net.input.shape, net.input.coding
     if source is not None:
-        return data.load(source, shape, limit=limit, fitting=fitting, coding=coding).images
+        samples = samples_for(net, source, limit, fitting)
+        return samples.read(0, len(samples)).images
+    shape = net.input.shape
     default = SYNTHETIC_STREAMS if net.is_stream else SYNTHETIC_SAMPLES
     count = default if limit is None else limit
     if count < 1:

@@ -12,6 +12,7 @@ import typer
 
 from snngen.cli.console import complain, say, say_json, status, table
 from snngen.cli.options import (
+    Bins,
     Cluster,
     Conversion,
     Crop,
@@ -21,6 +22,7 @@ from snngen.cli.options import (
     Processor,
     Resize,
     Scale,
+    Shrink,
     Std,
     Workers,
     number,
@@ -90,6 +92,8 @@ def tune(
     std: Std = None,
     resize: Resize = None,
     crop: Crop = None,
+    bins: Bins = None,
+    shrink: Shrink = None,
     input_shape: InputShape = None,
     output: OutputName = None,
 ) -> None:
@@ -105,7 +109,7 @@ def tune(
     _check(goal, drop, samples, out)
     processor_of(on)
     conversion = Conversion(
-        scale=scale, mean=mean, std=std, resize=resize, crop=crop,
+        scale=scale, mean=mean, std=std, resize=resize, crop=crop, bins=bins, shrink=shrink,
         input_shape=input_shape, output=output,
     )  # fmt: skip
     graph = read_model(model, input_shape=conversion.shape, output=output)

@@ -6,17 +6,18 @@ A source is one of
     cifar100, kws, nmnist             "mnist:train" or "mnist:test" name a split
     a file .npz or .npy               arrays of whole numbers 0..255
     an IDX file, a file .bin          as MNIST and CIFAR are published, plain or .gz
-    a folder                          of images, or of one folder of images per class
-    an image file                     one image
+    a folder                          of images or recordings, or of one such folder per class
+    an image file, an AEDAT file      one image, one recording of an event camera
 
-Arrays may also hold streams of events: counts of each timestep, (samples, T, C, H, W).
+Recordings become counts of events in bins. Arrays may also hold such streams as they are: counts
+of each timestep, (samples, T, C, H, W).
 
 and of any size: `open_samples` reads what is asked for. Nothing is downloaded, and nothing that a
 file holds is executed.
 """
 
 from snngen.data.arrays import has_parts
-from snngen.data.images import Fitting
+from snngen.data.fitting import Binning, Fitting
 from snngen.data.published import Split
 from snngen.data.raw import Bytes
 from snngen.data.samples import (
@@ -31,6 +32,7 @@ from snngen.data.samples import (
 from snngen.data.synthetic import noisy_streams, over_time, synthetic
 
 __all__ = [
+    "Binning",
     "Bytes",
     "Fitting",
     "Readable",

@@ -76,6 +76,11 @@ def has_parts(path: Path) -> bool:
     return None not in chosen and chosen[0] != chosen[1]
 
 
+def names_in(path: Path) -> list[str]:
+    """The names of the arrays in an .npz file."""
+    return list(_members(path))
+
+
 def read_npz(path: Path, *names: str) -> list[NDArray[Any]]:
     """These arrays of an .npz file, whole."""
     members = _members(path)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from snngen.data import arrays, cifar, kws, nmnist
+from snngen.data import arrays, cifar, events, kws
+from snngen.data.fitting import Wanted
 from snngen.data.raw import Source
 from snngen.errors import DataError, Problem
 
@@ -18,9 +19,8 @@ SPLITS = {
     "cifar100": ("train", "test"),
     "kws": ("train", "test", "all"),
     "nmnist": ("train", "test"),
-    "nmnist_thirds": ("train", "test"),
 }
-FOLDERS = {"nmnist_thirds": "nmnist"}
+RECORDINGS = ("nmnist",)
 VARIABLE = "SNNGEN_DATA"
 IDX_FILES = {"train": "train", "test": "t10k"}
 
@@ -30,25 +30,39 @@ def is_name(source: str) -> bool:
     return source.split(":")[0] in SPLITS
 
 
+def has_recordings(source: str) -> bool:
+    """Whether a published data set is of events."""
+    return source.split(":")[0] in RECORDINGS
+
+
 def open_named(source: str, split: Split) -> Source:
     """All samples of "NAME" or "NAME:SPLIT"."""
-    name, _, chosen = source.partition(":")
-    if chosen and chosen not in SPLITS[name]:
-        rule = f"the splits are {' and '.join(SPLITS[name])}"
-        raise DataError(Problem(source, rule, chosen))
-    folder, which = _folder(FOLDERS.get(name, name)), chosen or split
+    name, folder, which = _found(source, split)
     match name:
         case "cifar10" | "cifar100":
             return cifar.open_files([folder / file for file in cifar.FILES[name][which]])
         case "kws":
             return kws.read(folder, which)
-        case "nmnist" | "nmnist_thirds":
-            return nmnist.read(folder, which, frames=3 if name == "nmnist_thirds" else 1)
         case _:
             return arrays.idx_pair(
                 folder / f"{IDX_FILES[which]}-images-idx3-ubyte.gz",
                 folder / f"{IDX_FILES[which]}-labels-idx1-ubyte.gz",
             )
+
+
+def open_recordings(source: str, split: Split, wanted: Wanted) -> Source:
+    """The recordings of "NAME" or "NAME:SPLIT"."""
+    _, folder, which = _found(source, split)
+    return events.open_nmnist(folder, which, wanted)
+
+
+def _found(source: str, split: Split) -> tuple[str, Path, str]:
+    """The name that is in `source`, the folder of its files, and the split."""
+    name, _, chosen = source.partition(":")
+    if chosen and chosen not in SPLITS[name]:
+        rule = f"the splits are {' and '.join(SPLITS[name])}"
+        raise DataError(Problem(source, rule, chosen))
+    return name, _folder(name), chosen or split
 
 
 def _folder(name: str) -> Path:

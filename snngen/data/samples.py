@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from snngen.data import arrays, cifar, images, published
-from snngen.data.images import Fitting
+from snngen.data import arrays, cifar, decoded, events, images, published
+from snngen.data.fitting import Fitting, Wanted
 from snngen.data.published import Split
 from snngen.data.raw import Bytes, Source, check_size, spread
 from snngen.errors import DataError, Problem
@@ -86,28 +86,30 @@ def open_samples(
     limit: int | None = None,
     fitting: Fitting | None = None,
     coding: Coding = "direct",
+    steps: int = 1,
 ) -> StoredSamples:
     """The samples of `source` for a network that reads `shape` (C, H, W), at every timestep where
-    `coding` is "events".
+    `coding` is "events"; otherwise every bin of a recording is a sample.
 
     `split` is that of a published data set where `source` names none. `limit` takes so many
-    samples, evenly spread over the source. `fitting` is for image files. Raises DataError where the
-    samples do not fit, FileError where a file cannot be read.
+    samples, evenly spread over the source. `fitting` is for image files and recordings; of these
+    so many `steps` are made where it names no bins. Raises DataError where the samples do not fit,
+    FileError where a file cannot be read.
     """
     if limit is not None and limit < 1:
         raise DataError(Problem("the number of samples", "must be at least 1", str(limit)))
-    found = _open(source, shape, split, fitting or Fitting())
+    found = _open(source, split, Wanted(shape, fitting or Fitting(), coding, steps))
     if not found.count:
         raise DataError(Problem(source, "the data holds no samples"))
     axes = found.sample_shape
-    steps, frame = (axes[:1], axes[1:]) if coding == "events" else ((), axes)
-    if coding == "events" and (len(frame) != 3 or 0 in steps):
+    time, frame = (axes[:1], axes[1:]) if coding == "events" else ((), axes)
+    if coding == "events" and (len(frame) != 3 or 0 in time):
         rule = "a stream has the axes timesteps, channels, height, width"
         shown = f"samples of {'x'.join(map(str, axes)) or 'single numbers'}"
         hint = "count the events of each pixel and polarity in every timestep"
         raise DataError(Problem(source, rule, shown, hint))
     order = _order(frame, shape, source)
-    return StoredSamples(found, source, (*steps, *shape), order, limit)
+    return StoredSamples(found, source, (*time, *shape), order, limit)
 
 
 def load(
@@ -118,22 +120,24 @@ def load(
     limit: int | None = None,
     fitting: Fitting | None = None,
     coding: Coding = "direct",
+    steps: int = 1,
 ) -> Samples:
     """All that `open_samples` opens, in memory."""
-    stored = open_samples(source, shape, split=split, limit=limit, fitting=fitting, coding=coding)
+    stored = open_samples(
+        source, shape, split=split, limit=limit, fitting=fitting, coding=coding, steps=steps
+    )
     return stored.read(0, len(stored))
 
 
-def shape_of(source: str) -> Shape:
+def shape_of(source: str, fitting: Fitting | None = None, polarities: int = 2) -> Shape:
     """The shape (C, H, W) of a sample of a published data set or an .npz file, where nobody else
-    says it: of three axes the channels are the first, unless the last is shorter. DataError where
-    there are other than two or three.
+    says it: of three axes the channels are the first, unless the last is shorter. Of recordings it
+    is that of a frame, of so many `polarities`. DataError where there are other than two or three
+    axes.
     """
-    found = (
-        published.open_named(source, "train")
-        if published.is_name(source)
-        else arrays.open_npz(Path(source), "train")
-    )
+    found = _open(source, "train", Wanted((polarities, 1, 1), fitting or Fitting()))
+    if isinstance(found, events.Frames):
+        return found.frame_shape(source)
     axes = found.sample_shape
     if len(axes) not in (2, 3):
         shown = f"samples of {'x'.join(map(str, axes)) or 'single numbers'}"
@@ -151,16 +155,19 @@ def check_labels(samples: Samples, outputs: int) -> None:
         raise DataError(Problem(samples.name, rule, str(samples.labels.max())))
 
 
-def _open(source: str, shape: Shape, split: Split, fitting: Fitting) -> Source:
+def _open(source: str, split: Split, wanted: Wanted) -> Source:
     path = Path(source).absolute()  # a worker may have another working directory
-    if path.is_dir() and not published.is_name(source):
-        return images.open_folder(path, shape, fitting)
+    is_name, fitting = published.is_name(source), wanted.fitting
+    if _has_recordings(source, path):
+        fitting.refuse(source, "image files", "resize")
+        return _open_recordings(source, path, split, wanted)
+    fitting.refuse(source, "recordings of events", "bins", "shrink")
+    if path.is_dir() and not is_name:
+        return images.open_folder(path, wanted.shape, fitting)
     if path.suffix.lower() in images.SUFFIXES:
-        return images.open_file(path, shape, fitting)
-    if fitting != Fitting():
-        rule = "--resize and --crop are for image files"
-        raise DataError(Problem(source, rule, hint="leave them out"))
-    if published.is_name(source):
+        return images.open_file(path, wanted.shape, fitting)
+    fitting.refuse(source, "image files", "resize", "crop")
+    if is_name:
         return published.open_named(source, split)
     if path.suffix == ".npz":
         return arrays.open_npz(path, split)
@@ -171,8 +178,30 @@ def _open(source: str, shape: Shape, split: Split, fitting: Fitting) -> Source:
     if arrays.IDX_NAME.search(path.name):
         return arrays.open_idx(path)
     names = ", ".join(published.SPLITS)
-    hint = f"give one of {names}, a file .npz, .npy, .bin or IDX, an image, or a folder of images"
+    hint = (
+        f"give one of {names}, a file .npz, .npy, .bin, .aedat or IDX, an image, or a folder of "
+        "images or recordings"
+    )
     raise DataError(Problem(source, "not a source of images", hint=hint))
+
+
+def _has_recordings(source: str, path: Path) -> bool:
+    if published.is_name(source):
+        return published.has_recordings(source)
+    if path.is_dir():
+        return decoded.first_file(path).suffix.lower() in events.SUFFIXES
+    suffix = path.suffix.lower()
+    return suffix in events.AEDAT or (suffix == ".npz" and events.has_events(path))
+
+
+def _open_recordings(source: str, path: Path, split: Split, wanted: Wanted) -> Source:
+    if published.is_name(source):
+        return published.open_recordings(source, split, wanted)
+    if path.is_dir():
+        return events.open_folder(path, wanted)
+    if path.suffix.lower() == ".npz":
+        return events.open_set(path, split, wanted)
+    return events.open_file(path, wanted)
 
 
 def _order(found: tuple[int, ...], shape: Shape, source: str) -> Order:
