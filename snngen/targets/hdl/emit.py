@@ -20,6 +20,7 @@ from snngen.resources import resource_dir
 from snngen.targets.c.constants import harmless
 from snngen.targets.hdl.bitstream import Bitstream, build, sources
 from snngen.targets.hdl.boards import BAUD, GENERIC, Board, board_named
+from snngen.targets.hdl.energy import SOURCE, Activity
 from snngen.targets.hdl.layout import Layout, lay_out
 from snngen.targets.hdl.toolchain import rtlil_of, verilog_of
 from snngen.targets.identity import IDENTITY, PLAIN, VERSION
@@ -104,6 +105,7 @@ def _report(layout: Layout, made: Bitstream | None) -> dict[str, Any]:
             "layers": layers,
             "cycles_from_image_to_image": round(layout.period),
         },
+        "energy_of_an_image": _energy(layout.activity),
     }
     if made is not None:
         report["routed"] = {
@@ -112,6 +114,20 @@ def _report(layout: Layout, made: Bitstream | None) -> dict[str, Any]:
             "bytes": {name: len(content) for name, content in made.files.items()},
         }
     return report
+
+
+def _energy(activity: Activity) -> dict[str, Any]:
+    """An estimate, and what it is an estimate of."""
+    parts = activity.picojoules
+    return {
+        "is": "estimated from activity on images drawn at random; nothing was measured",
+        "energies": SOURCE,
+        "additions": round(activity.additions),
+        "multiplications": round(activity.products),
+        "memory_bits": round(activity.memory_bits),
+        "picojoules": {name: round(value) for name, value in parts.items()},
+        "picojoules_in_all": round(sum(parts.values())),
+    }
 
 
 def _readme(net: FixedNet, layout: Layout, names: list[str]) -> bytes:

@@ -23,6 +23,7 @@ from snngen.spiking import INPUT
 from snngen.targets.hdl.area import area_of, contents, counted
 from snngen.targets.hdl.boards import Board
 from snngen.targets.hdl.check import check_supported
+from snngen.targets.hdl.energy import Activity, activity
 from snngen.targets.hdl.family import Area
 from snngen.targets.hdl.fold import Cycles, Fold, Rates, cycles, folded
 from snngen.targets.hdl.plan import plan_chip, plan_layer
@@ -35,7 +36,8 @@ LINK = Area(luts=550, registers=250)  # state machines are beyond the fit: as sy
 @dataclass(frozen=True, eq=False)
 class Layout:
     """`plan`: the chip. By layer: `folds`, the lanes and banks it has; `cores`, what it takes;
-    `cycles`, how many it works on an image. `around`: what is not of layers.
+    `cycles`, how many it works on an image. `around`: what is not of layers. `activity`: what all
+    layers do for an image.
     """
 
     board: Board
@@ -44,6 +46,7 @@ class Layout:
     cores: Mapping[str, Area]
     cycles: Mapping[str, Cycles]
     around: Area
+    activity: Activity
 
     @property
     def area(self) -> Area:
@@ -85,7 +88,7 @@ def lay_out(net: FixedNet, board: Board) -> Layout:
     folds = {name: (plan.lanes, plan.banks) for name, plan in plans.items()}
     taken = {name: cycles(net, net[name], plan, rates) for name, plan in plans.items()}
     plan = plan_chip(net, folds, ahead=board.waiting, link=board.waiting)
-    return Layout(board, plan, folds, cores, taken, around)
+    return Layout(board, plan, folds, cores, taken, around, activity(net, plans, rates))
 
 
 def _rates(net: FixedNet) -> Rates:
