@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -13,7 +12,7 @@ import typer
 
 from snngen.convert import METHODS, Options
 from snngen.convert.options import TECHNIQUES
-from snngen.data import Binning, Fitting
+from snngen.data.fitting import MOST_SHRUNK, Binning, Fitting, read_binning
 from snngen.errors import ConversionError, Problem
 from snngen.pipeline import Normalisation
 from snngen.targets import TARGETS
@@ -21,9 +20,6 @@ from snngen.targets.c.boards import PROCESSORS
 
 DEFAULTS = Options()
 UNITS = {"": 1, "k": 2**10, "M": 2**20}
-BINNING = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,9})(us|ms|s|ev))?")
-MICROSECONDS = {"us": 1, "ms": 10**3, "s": 10**6}
-MOST_SHRUNK = 1024
 
 
 Scale = Annotated[
@@ -262,22 +258,13 @@ def side(option: str, text: str) -> tuple[int, ...]:
 
 
 def binning(option: str, text: str) -> Binning:
-    """ "16", "16x10ms", "16x2500us" or "16x500ev" as a Binning; ConversionError where it is
-    none.
-    """
-    found = BINNING.fullmatch(text)
-    steps, size = (int(n) for n in found.groups("1")[:2]) if found else (0, 0)
-    if found is None or min(steps, size) < 1:
+    """What `read_binning` makes of `text`; ConversionError where that is nothing."""
+    found = read_binning(text)
+    if found is None:
         rule = "must be a number of bins, and how long each is or how many events it has"
         hint = "for example 16, 16x10ms, 16x2500us or 16x500ev"
         raise ConversionError(Problem(f"option {option}", rule, text, hint))
-    match found[3]:
-        case None:
-            return Binning(steps)
-        case "ev":
-            return Binning(steps, events=size)
-        case unit:
-            return Binning(steps, duration=size * MICROSECONDS[unit])
+    return found
 
 
 def number(option: str, text: str) -> float:

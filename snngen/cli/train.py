@@ -11,15 +11,14 @@ import typer
 
 from snngen.cli.console import progress, say
 from snngen.cli.options import Conversion, check_choice
-from snngen.cli.stages import obtain
+from snngen.cli.stages import obtain, samples_for
 from snngen.cli.summaries import evaluation_json, evaluation_lines
-from snngen.data import open_samples
 from snngen.evaluate import ENGINES, evaluate_samples
 from snngen.files import read_file, write_file
 from snngen.targets.c.budget import budget_for
 
 if TYPE_CHECKING:
-    from snngen.train.recipes import Epoch, Training
+    from snngen.train.recipes import Epoch, Recipe, Training
 
 
 def train(
@@ -44,7 +43,7 @@ def train(
     with recipes.held(Path(read.output)), recipes.deterministic(read.threads):
         training = recipes.Training(read, text, chosen)
         _say_epochs(training, chosen)
-        _evaluate(training.export(), Path(read.output) / recipes.RESULT, read.data, limit, engine)
+        _evaluate(training.export(), read, limit, engine)
 
 
 def _say_epochs(training: Training, device: str) -> None:
@@ -70,15 +69,24 @@ def _line(epoch: Epoch, of: int, seconds: float) -> str:
     )
 
 
-def _evaluate(model: Path, out: Path, data: str, limit: int | None, engine: str) -> None:
-    """What `snngen evaluate MODEL --data DATA` says; as JSON in the file `out`."""
+def _evaluate(model: Path, recipe: Recipe, limit: int | None, engine: str) -> None:
+    """What `snngen evaluate MODEL --data DATA` says; as JSON in the recipe's output folder."""
+    from snngen.train.recipes import RESULT
+
     say(f"wrote {model}")
-    obtained = obtain(model, Conversion(), evaluated_on=data)
+    events = recipe.events
+    conversion = Conversion(
+        scale=recipe.scale,
+        bins=None if events.fitting.bins is None else events.bins,
+        crop=str(events.crop) if events.crop else None,
+        shrink=events.fitting.shrink,
+    )
+    obtained = obtain(model, conversion, evaluated_on=recipe.data)
     net = obtained.net
-    samples = open_samples(data, net.input.shape, limit=limit)
+    samples = samples_for(net, recipe.data, limit, conversion.fitting)
     with progress("evaluating", len(samples)) as heard:
         found = evaluate_samples(net, samples, ann=obtained.ann, engine=engine, progress=heard)
     budget = budget_for(net)
     told = json.dumps(evaluation_json(net, found, budget), indent=2, sort_keys=True)
-    write_file(out, f"{told}\n".encode())
+    write_file(Path(recipe.output) / RESULT, f"{told}\n".encode())
     say(*evaluation_lines(net, found, budget))

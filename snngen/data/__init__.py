@@ -16,7 +16,6 @@ and of any size: `open_samples` reads what is asked for. Nothing is downloaded, 
 file holds is executed.
 """
 
-from snngen.data.arrays import has_parts
 from snngen.data.fitting import Binning, Fitting
 from snngen.data.published import Split
 from snngen.data.raw import Bytes
@@ -25,6 +24,8 @@ from snngen.data.samples import (
     Samples,
     StoredSamples,
     check_labels,
+    has_parts,
+    has_recordings,
     load,
     open_samples,
     shape_of,
@@ -41,6 +42,7 @@ __all__ = [
     "StoredSamples",
     "check_labels",
     "has_parts",
+    "has_recordings",
     "load",
     "noisy_streams",
     "open_samples",

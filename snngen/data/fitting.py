@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from snngen.errors import DataError, Problem
 from snngen.ops import Shape
 from snngen.spiking import Coding
+
+BINNING = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,9})(us|ms|s|ev))?")
+MICROSECONDS = {"us": 1, "ms": 10**3, "s": 10**6}
+MOST_SHRUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,21 @@ class Binning:
         if self.duration is not None:
             return since // self.duration
         return since * self.steps // (since[-1:] + 1)
+
+
+def read_binning(text: str) -> Binning | None:
+    """ "16", "16x10ms", "16x2500us" or "16x500ev" as a Binning; None where it is none."""
+    found = BINNING.fullmatch(text)
+    steps, size = (int(n) for n in found.groups("1")[:2]) if found else (0, 0)
+    if found is None or min(steps, size) < 1:
+        return None
+    match found[3]:
+        case None:
+            return Binning(steps)
+        case "ev":
+            return Binning(steps, events=size)
+        case unit:
+            return Binning(steps, duration=size * MICROSECONDS[unit])
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,20 @@ def shape_of(source: str, fitting: Fitting | None = None, polarities: int = 2) -
     return (first, middle[0], last) if first <= last else (last, first, middle[0])
 
 
+def has_recordings(source: str) -> bool:
+    """Whether a source is of events, so that there are bins; DataError where it is a file that
+    cannot be read.
+    """
+    return _has_recordings(source, Path(source))
+
+
+def has_parts(path: Path) -> bool:
+    """Whether the samples of an .npz file are others for each split."""
+    if events.has_events(path):
+        return events.has_splits(path)
+    return arrays.has_parts(path)
+
+
 def check_labels(samples: Samples, outputs: int) -> None:
     """DataError where a label is not that of one of so many outputs."""
     if samples.labels is not None and samples.labels.max() >= outputs:

@@ -17,10 +17,12 @@ from tests.train.test_export import differences
 
 TERNARY = Quantisation("steps", k=1, bound=2, weights="ternary", ends=8)
 QCFS = Quantisation(weights=8, ends=8)
+FINE = Quantisation("steps", k=5, bound=4, weights=8, ends=8)
 CASES = [  # model, quantisation, image, crop
     ("small", QCFS, (1, 8, 8), 0),
     ("lenet", QCFS, (1, 20, 20), 0),
     ("paper2-mnist", QCFS, (1, 20, 20), 0),
+    ("sorbaro-events", FINE, (2, 34, 34), 0),
     ("resnet8", QCFS, (3, 9, 8), 0),
     ("resnet8", TERNARY, (3, 12, 12), 9),
     pytest.param("scatter-gather-lenet", TERNARY, (1, 28, 28), 0, marks=pytest.mark.slow),

@@ -1,6 +1,6 @@
 """Recordings of event cameras, whatever file they are in, and their events counted in bins."""
 
-from snngen.data.events.arrays import has_events
+from snngen.data.events.arrays import has_events, has_splits
 from snngen.data.events.frames import frames
 from snngen.data.events.recording import EVENT, Recording
 from snngen.data.events.sources import (
@@ -22,6 +22,7 @@ __all__ = [
     "Recording",
     "frames",
     "has_events",
+    "has_splits",
     "open_file",
     "open_folder",
     "open_nmnist",

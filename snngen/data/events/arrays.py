@@ -30,6 +30,11 @@ def has_events(path: Path) -> bool:
     return set(EVENTS) <= set(names_in(path))
 
 
+def has_splits(path: Path) -> bool:
+    """Whether the recordings are of a training and a test part."""
+    return "is_test" in names_in(path)
+
+
 @dataclass(frozen=True, eq=False)
 class Recordings:
     """Those of an .npz file that belong to a split, in memory. `time` is `t` or `dt`; `begin`,

@@ -15,7 +15,7 @@ from snngen.data.published import SPLITS
 from snngen.data.raw import spread
 from snngen.errors import Problem, RecipeError
 from snngen.ops import Shape
-from snngen.train.recipes.schema import Augmentation, Recipe
+from snngen.train.recipes.schema import Augmentation, Events, Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,15 @@ def read_material(recipe: Recipe) -> Material:
         rule = "must be a published data set, whole, or an .npz file"
         raise RecipeError(Problem("data", rule, source, f"one of {', '.join(SPLITS)}"))
     if source not in SPLITS and not data.has_parts(Path(source)):
-        hint = "it needs arrays x_train, y_train, x_test and y_test"
+        hint = "it needs arrays x_train, y_train, x_test and y_test; of recordings, is_test"
         raise RecipeError(Problem(source, "does not tell training from test images", hint=hint))
-    shape = data.shape_of(source)
-    train = data.load(source, shape, split="train")
-    test = data.load(source, shape, split="test")
+    if recipe.events != Events() and not data.has_recordings(source):
+        rule = "applies to recordings of events only"
+        raise RecipeError(Problem("[events]", rule, source, "leave it out"))
+    fitting = recipe.events.fitting
+    shape = data.shape_of(source, fitting, recipe.events.polarities)
+    train = data.load(source, shape, split="train", fitting=fitting)
+    test = data.load(source, shape, split="test", fitting=fitting)
     if train.labels is None or test.labels is None:
         raise RecipeError(Problem(source, "training needs labels"))
     classes = int(train.labels.max()) + 1

@@ -92,6 +92,16 @@ def _paper2_mnist(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
     return _headed(parts, features, shape, classes, bias=False)
 
 
+def _sorbaro_events(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
+    features: Layers = []
+    before, wrap = shape[0], parts.end
+    for channels in (8, 12, 12):
+        features += [wrap(nn.Conv2d(before, channels, 3, bias=False)), parts.activation()]
+        features += [nn.AvgPool2d(2)]
+        before, wrap = channels, parts.inner
+    return _headed(parts, [*features, nn.Dropout(0.5)], shape, classes, bias=False)
+
+
 def _scatter_gather_lenet(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
     features = [
         *parts.normed(shape[0], 16, 5, padding=2, first=True),
@@ -160,6 +170,11 @@ MODELS = {
         _paper2_mnist,
         False,
         "12C5-P2-64C5-P2-dropout-FC without biases: Nguyen Huynh and Lee 2022",
+    ),
+    "sorbaro-events": Model(
+        _sorbaro_events,
+        False,
+        "8C3-P2-12C3-P2-12C3-P2-dropout-FC without biases, for events: Sorbaro et al. 2020",
     ),
     "scatter-gather-lenet": Model(
         _scatter_gather_lenet,

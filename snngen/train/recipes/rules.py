@@ -7,6 +7,8 @@ from itertools import pairwise
 from math import inf, isfinite
 from typing import Any
 
+from snngen.data.fitting import read_binning
+
 
 class Rule:
     """`str(rule)` completes "must be ..."."""
@@ -92,6 +94,17 @@ class Choice(Rule):
     def accepts(self, value: Any) -> bool:
         known = type(value) is str and value in self.names
         return known or (self.other is not None and self.other.accepts(value))
+
+
+@dataclass(frozen=True)
+class Bins(Rule):
+    """How events are counted."""
+
+    def __str__(self) -> str:
+        return 'bins as of --bins, in quotes, for example "3" or "3x1000ev"'
+
+    def accepts(self, value: Any) -> bool:
+        return type(value) is str and read_binning(value) is not None
 
 
 @dataclass(frozen=True)

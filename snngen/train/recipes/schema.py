@@ -13,9 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from snngen.data.fitting import MOST_SHRUNK, Fitting, read_binning
 from snngen.errors import Problem, RecipeError, printable
 from snngen.train.recipes.models import MODELS
-from snngen.train.recipes.rules import Ascending, Choice, Flag, Number, Rule, Text, Whole
+from snngen.train.recipes.rules import Ascending, Bins, Choice, Flag, Number, Rule, Text, Whole
 
 MAX_BYTES = 2**16  # of a recipe
 MOST_LEVELS, MOST_EPOCHS = 255, 10**5
@@ -32,6 +33,23 @@ def needed(rule: Rule, what: str, stand_in: Any) -> Any:
     it.
     """
     return field(metadata={"rule": rule, "what": what, "only": {}, "stand_in": stand_in})
+
+
+@dataclass(frozen=True)
+class Events:
+    """Of recordings, whose bins are the images."""
+
+    bins: str = key(Bins(), "every bin is an image", "1")
+    crop: int = key(Whole(0, 2**15), "the sensor's centre, so many pixels square; 0 is all", 0)
+    shrink: int = key(Whole(1, MOST_SHRUNK), "so many pixels square to one", 1)
+    polarities: int = key(Whole(1, 2), "channels; 1 counts darker and brighter together", 2)
+
+    @property
+    def fitting(self) -> Fitting:
+        """The same for `snngen.data`, None for what is as it is by default."""
+        bins = None if self.bins == "1" else read_binning(self.bins)
+        crop = (self.crop,) if self.crop else None
+        return Fitting(crop=crop, shrink=None if self.shrink == 1 else self.shrink, bins=bins)
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,8 @@ class Recipe:
     limit: int | None = key(Whole(1, 10**9), "train on so many images, evenly spread", None)
     seed: int = key(Whole(0, 2**63 - 1), "of all that is drawn", 1)
     threads: int = key(Whole(1, 256), "of a processor; the result depends on their number", 1)
+    scale: float = key(Number(above=0), "the model sees byte / scale; of events, 1", 255.0)
+    events: Events = field(default_factory=Events)
     augmentation: Augmentation = field(default_factory=Augmentation)
     quantisation: Quantisation = field(default_factory=Quantisation)
     loss: Loss = field(default_factory=Loss)

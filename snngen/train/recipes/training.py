@@ -149,7 +149,7 @@ class Training:
     def _step(self, picked: Tensor, grown: float) -> Tensor:
         """One batch; its loss, how many images were right, and the synaptic operations of one."""
         images = augmented(self.train.images[picked], self.recipe.augmentation)
-        labels, x = self.train.labels[picked], _seen(images)
+        labels, x = self.train.labels[picked], self._seen(images)
         loss, scores, synops = self._loss(x, labels, grown)
         self._optimiser.zero_grad()
         loss.backward()
@@ -184,6 +184,10 @@ class Training:
             return learned
         return how.labels * functional.cross_entropy(scores, labels) + (1 - how.labels) * learned
 
+    def _seen(self, images: Tensor) -> Tensor:
+        """What the model reads of bytes."""
+        return images.float() / self.recipe.scale
+
     def _tested(self) -> float:
         """The share of test images that the model gets right, as it will be exported."""
         self.model.eval()
@@ -191,7 +195,7 @@ class Training:
         with torch.no_grad():
             for k in range(0, len(test), TESTED_AT_ONCE):
                 images, labels = (v[k : k + TESTED_AT_ONCE] for v in (test.images, test.labels))
-                right += int((self.model(_seen(images)).argmax(1) == labels).sum())
+                right += int((self.model(self._seen(images)).argmax(1) == labels).sum())
         return right / len(test)
 
 
@@ -202,8 +206,3 @@ def rate_at(epoch: float, epochs: int, how: Schedule) -> float:
     if how.name == "cosine":
         return (1 + cos(pi * (epoch - how.warm_up) / (epochs - how.warm_up))) / 2
     return how.factor ** sum(epoch >= at for at in how.at)
-
-
-def _seen(images: Tensor) -> Tensor:
-    """What the model reads of bytes."""
-    return images.float() / 255
