@@ -14,7 +14,7 @@ from snngen import data
 from snngen.data import Binning, Fitting, events
 from snngen.data.events.recording import recording
 from snngen.data.fitting import Wanted
-from snngen.errors import DataError
+from snngen.errors import DataError, SnngenError
 from tests import recordings
 from tests.recordings import Events, drawn, write_npz
 
@@ -227,6 +227,64 @@ def test_nmnist_as_published(tmp_path: Path, monkeypatch) -> None:
         np.testing.assert_array_equal(found.images, np.stack(expected))
     cropped = data.load("nmnist:test", (1, 15, 15), fitting=Fitting(crop=(30,), shrink=2))
     assert cropped.images.shape == (3, 1, 15, 15)
+
+
+def write_gestures(folder: Path) -> list[Events]:
+    """Two recordings for training and one for testing, of two gestures each with some events
+    before, between and behind them, in the files that DVS128 Gesture has.
+    """
+    made, names = [], ["user01_led", "user02_lab", "user03_led"]
+    folder.mkdir(parents=True)
+    for k, name in enumerate(names):
+        e = drawn(400, seed=k, first=2**31 - 2000, last=2**31 + 2000)
+        rows = ["class,startTime_usec,endTime_usec"]
+        for label, (start, end) in enumerate([(-1500, -500), (0, 1700)], k + 1):
+            start, end = start + 2**31, end + 2**31
+            inside = (e.t >= start) & (e.t < end)
+            made.append(Events(e.x[inside], e.y[inside], e.polarity[inside], e.t[inside]))
+            rows.append(f"{label},{start},{end}")
+        (folder / f"{name}.aedat").write_bytes(recordings.aedat3(e))
+        (folder / f"{name}_labels.csv").write_text("\n".join(rows) + "\n")
+    listed = "".join(f"{name}.aedat\n" for name in names[:2])
+    (folder / "trials_to_train.txt").write_text(listed)
+    (folder / "trials_to_test.txt").write_text(f"{names[2]}.aedat\r\n\r\n")
+    return made
+
+
+def test_gestures_as_published(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SNNGEN_DATA", str(tmp_path))
+    made, sensor = write_gestures(tmp_path / "dvs_gesture"), (128, 128)
+    expected = np.stack([counted(e, Binning(3), sensor, sensor, 4) for e in made])
+    fitting = Fitting(bins=Binning(3), shrink=4)
+    for split, part, labels in (
+        ("train", slice(0, 4), [0, 1, 1, 2]),
+        ("test", slice(4, 6), [2, 3]),
+    ):
+        found = data.load(f"dvs_gesture:{split}", (2, 32, 32), fitting=fitting, coding="events")
+        np.testing.assert_array_equal(found.images, expected[part])
+        assert found.labels is not None and found.labels.tolist() == labels
+    frames = data.load("dvs_gesture", (2, 32, 32), fitting=fitting)
+    np.testing.assert_array_equal(frames.images, expected[4:].reshape(6, 2, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "line 1: must be a line class,startTime_usec"),
+        ("class,start\n", "line 1: must be a line class,startTime_usec"),
+        ("class,startTime_usec,endTime_usec\n1,2\n", "line 2: must be a line"),
+        ("class,startTime_usec,endTime_usec\n1,5,9\n", "5 to 9 us: the gesture has no events"),
+        ("class,startTime_usec,endTime_usec\n0,2147483648,2147484648\n", "must not be negative"),
+        (None, "No such file"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, monkeypatch, table, message: str) -> None:
+    monkeypatch.setenv("SNNGEN_DATA", str(tmp_path))
+    write_gestures(tmp_path / "dvs_gesture")
+    path = tmp_path / "dvs_gesture" / "user03_led_labels.csv"
+    path.unlink() if table is None else path.write_text(table)
+    with pytest.raises(SnngenError, match=message):
+        data.load("dvs_gesture", (2, 128, 128))
 
 
 def test_the_real_recordings(data_dir: Path, tmp_path: Path) -> None:

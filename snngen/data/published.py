@@ -19,8 +19,9 @@ SPLITS = {
     "cifar100": ("train", "test"),
     "kws": ("train", "test", "all"),
     "nmnist": ("train", "test"),
+    "dvs_gesture": ("train", "test"),
 }
-RECORDINGS = ("nmnist",)
+RECORDINGS = {"nmnist": events.open_nmnist, "dvs_gesture": events.open_gesture}
 VARIABLE = "SNNGEN_DATA"
 IDX_FILES = {"train": "train", "test": "t10k"}
 
@@ -52,8 +53,8 @@ def open_named(source: str, split: Split) -> Source:
 
 def open_recordings(source: str, split: Split, wanted: Wanted) -> Source:
     """The recordings of "NAME" or "NAME:SPLIT"."""
-    _, folder, which = _found(source, split)
-    return events.open_nmnist(folder, which, wanted)
+    name, folder, which = _found(source, split)
+    return RECORDINGS[name](folder, which, wanted)
 
 
 def _found(source: str, split: Split) -> tuple[str, Path, str]:

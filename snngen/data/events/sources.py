@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from snngen.data import decoded
-from snngen.data.events import nmnist
+from snngen.data.events import gesture, nmnist
 from snngen.data.events.aedat import read_aedat
 from snngen.data.events.arrays import open_npz, read_recording
 from snngen.data.events.frames import POLARITIES, frame_size, frames
@@ -65,6 +65,12 @@ def open_nmnist(folder: Path, split: str, wanted: Wanted) -> Source:
     if published.is_dir():
         return open_folder(published, wanted, nmnist.SENSOR)
     return open_set(folder / nmnist.PACKED, split, wanted, nmnist.SENSOR)
+
+
+def open_gesture(folder: Path, split: str, wanted: Wanted) -> Source:
+    """DVS128 Gesture, as published."""
+    _shape(wanted, str(folder))
+    return _opened(gesture.open_gestures(folder, split, wanted), wanted, gesture.SENSOR)
 
 
 @dataclass(frozen=True)
