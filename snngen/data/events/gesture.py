@@ -67,7 +67,7 @@ class Gestures:
 
 
 def open_gestures(folder: Path, split: str, wanted: Wanted) -> Gestures:
-    """The gestures of the recordings in the split's list; DataError where a list or table is none."""
+    """The gestures of the recordings in the split's list; DataError where a table is none."""
     names = [line.strip() for line in _lines(folder / LISTS[split])]
     gestures = [g for name in names if name for g in _table(folder / Path(name).name)]
     return Gestures(tuple(gestures), wanted)
