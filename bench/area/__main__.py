@@ -67,6 +67,8 @@ CASES = (
     Case("lenet_ref", _over_time(4, bits=4), ((4, 2),)),
     Case("kws", _levels(15), ((4, 1),), 5),
     Case("ic_resnet8", _levels(15, bits=4), ((4, 1),), 5),
+    Case("lenet_ref", _levels(3, bits=4), ((8, 5),), 3),
+    Case("ic_resnet8", _levels(15, bits=4), ((16, 3),), 3),
 )
 CELLS = {  # of yosys: how many of each count as what
     "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1},

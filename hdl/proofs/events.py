@@ -108,27 +108,24 @@ class Serialises(StreamClaims):
         self.shape, self.lanes = shape, lanes
         groups = -(-shape[0] // lanes)
         place = {"kind": Kind, "y": index(shape[1]), "x": index(shape[2]), "group": index(groups)}
-        self.word = data.StructLayout(
-            {
-                "place": data.StructLayout(place),
-                "sends": lanes,
-                "value": data.ArrayLayout(unsigned(2), lanes),
-            }
-        )
+        self.place = data.StructLayout(place)
 
     def state(self, m: Module) -> None:
-        m.submodules.core = part = Serialise(self.shape, self.word, self.lanes)
+        m.submodules.core = part = Serialise(
+            self.shape, self.lanes, self.place, data.ArrayLayout(unsigned(2), self.lanes)
+        )
+        layout = part.i.payload.shape()
         comes, word = self.give(part.i)
         self.assume(Value.cast(part.i.payload.place.kind) <= Kind.END.value)
         goes, found = self.take(part.o)
-        held = [Signal(self.word, name=f"held{k}") for k in range(2)]
+        held = [Signal(layout, name=f"held{k}") for k in range(2)]
         left = [Signal(self.lanes + 1, name=f"left{k}") for k in range(2)]  # of each, to be sent
         first = Mux(left[0] != 0, Value.cast(held[0]), Value.cast(held[1]))
         open_ = Mux(left[0] != 0, left[0], left[1])
         after = [Signal(self.lanes + 1, name=f"after{k}") for k in range(2)]
         due = Signal(part.o.payload.shape(), name="due")
         sent = Signal(self.lanes + 1)
-        event = data.View(self.word, first)
+        event = data.View(layout, first)
         with m.If(open_[self.lanes]):
             m.d.comb += [due.kind.eq(event.place.kind), sent.eq(1 << self.lanes)]
         for k in reversed(range(self.lanes)):
@@ -155,10 +152,10 @@ class Serialises(StreamClaims):
                 m.d.sync += [held[0].eq(held[1]), left[0].eq(after[1])]
         self.claim("it holds no more than two words", ~comes | (after[0] == 0) | (after[1] == 0))
         self.claim("nothing is invented", ~goes | (open_ != 0))
-        layout = part.o.payload.shape()
+        event_layout = part.o.payload.shape()
         self.claim(
             "the right event, in order",
-            ~(goes & (open_ != 0)) | alike(layout, found, Value.cast(due)),
+            ~(goes & (open_ != 0)) | alike(event_layout, found, Value.cast(due)),
         )
         self.soon("nothing is lost", open_ != 0, part.o.valid, 1)
         self.reaches("a word's last event", goes & (sent == 1 << self.lanes) & (left[1] != 0))

@@ -18,6 +18,7 @@ from snngen_hdl.neurons import (
     _OutputUnit,
     _WireUnit,
 )
+from snngen_hdl.raster import Raster
 from snngen_hdl.routes import Ints, Routes, Tap
 from snngen_hdl.scatter import Scatter
 from snngen_hdl.streams import Fork, Queue, Skid, Stutter
@@ -250,14 +251,14 @@ LAYERS = [
     Proof(
         "Layer, 2 banks", EXACT, "2 columns, 2 timesteps",
         lambda: Computes(plan((1, 1, 2), [1], lanes=1, banks=2), 2), "bmc", 38,
-        Bug(Crossbar, "_sweep", "bank.rotate_left(1)", "1",
+        Bug(Raster, "elaborate", "(width - 1) % self.banks", "0",
             "a marker ends the timestep when all have sent"),
     ),
     Proof(
         "Layer, 2 lanes and 2 banks", EXACT, "2 channels, 2 columns, 1 timestep",
         lambda: Computes(plan((2, 1, 2), [1], lanes=2, banks=2), 1), "bmc", 32,
-        Bug(Crossbar, "elaborate", "choose(after[IN_UNIT - 1].bank, held)",
-            "choose(after[IN_UNIT].bank, held)", "a marker ends the timestep when all have sent"),
+        Bug(Crossbar, "elaborate", "choose(bank[-1], held)",
+            "choose(bank[-2], held)", "a marker ends the timestep when all have sent"),
     ),
 ]  # fmt: skip
 PROOFS = (*STREAMS, *EVENTS, *UNITS, *LAYERS)

@@ -3,7 +3,8 @@ timestep.
 
 An addition that is granted in cycle t reads its weights in t + 1, its accumulators in t + 3, and
 writes them at the end of t + 5. A word of the pass that is begun in cycle t reads its accumulators
-in t + 1, is in the neuron unit from t + 4 on, and is written back when it leaves that.
+in t + 1, is in the neuron unit from t + 3 on (where there are banks to choose from, t + 4), and is
+written back when it leaves that.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from snngen_hdl.neurons import Unit
+from snngen_hdl.raster import Raster
 from snngen_hdl.scatter import Scatter, rom_style
 from snngen_hdl.streams import Kind, Shape3, choose, index
 
 HAZARD = 2  # so many additions after one, its accumulators would still be read as they were
 DRAIN = 4  # so many cycles after an addition, the pass may begin
-IN_UNIT = 4  # so many cycles after its beginning, a word is in the neuron unit
 
 
 class Crossbar(wiring.Component):
@@ -47,6 +48,7 @@ class Crossbar(wiring.Component):
         self.ahead, self.takes_largest = ahead, takes_largest
         self.blocks = -(-shape[2] // banks)
         self.depth = shape[1] * self.blocks * unit.groups
+        self.in_unit = 3 if banks == 1 else 4
         self.place_layout = data.StructLayout(
             {
                 "kind": Kind,
@@ -57,7 +59,7 @@ class Crossbar(wiring.Component):
         )
         sent = unit.signature.members
         self.word_layout = data.StructLayout(
-            {"place": self.place_layout, "sends": unit.lanes, "value": sent["value"].shape}
+            {"kind": Kind, "sends": unit.lanes, "value": sent["value"].shape}
         )
         operations = {
             f"i{k}": In(stream.Signature(scatter.operation))
@@ -68,6 +70,7 @@ class Crossbar(wiring.Component):
                 **operations,
                 "valid": Out(1),  # of the word; nothing holds it back
                 "word": Out(self.word_layout),
+                "place": Out(self.place_layout),
                 "membrane": Out(sent["membrane"].shape),
                 "taken": In(1),
             }
@@ -80,14 +83,24 @@ class Crossbar(wiring.Component):
         finished = Signal()
         grants, idle = self._grants(m, inputs, finished)
         at_marker = Cat(i.valid & (i.payload.kind != Kind.EVENT) for i in inputs).all()
-        sweep = self._sweep(m, at_marker & idle, inputs[0].payload.kind)
+        marker = inputs[0].payload.kind  # stays until the pass is over
+        m.submodules.begun = begun = self._raster()
+        m.submodules.left = left = self._raster()
+        self._begins(m, begun, at_marker & idle)
         added, products = self._products(m, inputs, grants)
 
-        after = [sweep]  # so many cycles
-        for n in range(1, IN_UNIT + unit.latency + 1):
-            after.append(Signal(sweep.shape(), name=f"sweep_after{n}"))
-            m.d.sync += after[n].eq(after[n - 1])
-        reading, leaving = after[1], after[-1]
+        in_unit = self.in_unit
+        valid, group, bank = (
+            _after(m, name, value, cycles)
+            for name, value, cycles in (
+                ("word", begun.next, in_unit + unit.latency),
+                ("group", begun.group, in_unit - 1),
+                ("bank", begun.bank, in_unit - 1),
+            )
+        )
+        leaving = valid[-1]
+        address = Signal.like(begun.address)
+        m.d.sync += address.eq(begun.address)
         state = data.ArrayLayout(unit.lane, unit.lanes)
         held = []
         for b in range(self.banks):
@@ -96,28 +109,34 @@ class Crossbar(wiring.Component):
             )
             read, write = ram.read_port(), ram.write_port()
             u = Signal(state, name=f"held{b}", reset_less=True)
-            m.d.comb += read.addr.eq(Mux(reading.valid, reading.address, added[b][0].address))
+            m.d.comb += read.addr.eq(Mux(valid[1], address, added[b][0].address))
             m.d.sync += u.eq(read.data)
             m.d.comb += [
-                write.en.eq(Mux(leaving.valid, leaving.bank[b], added[b][2].valid)),
-                write.addr.eq(Mux(leaving.valid, leaving.address, added[b][2].address)),
+                write.en.eq(Mux(leaving, left.bank[b], added[b][2].valid)),
+                write.addr.eq(Mux(leaving, left.address, added[b][2].address)),
             ]
             for k in range(unit.lanes):
                 total = Signal(unit.lane, name=f"total{b}_{k}")
                 m.d.comb += [total.eq(u[k]), total.v.eq(self._joined(u[k].v, products[b][k]))]
-                m.d.comb += write.data[k].eq(Mux(leaving.valid, unit.keeps[k], total))
+                m.d.comb += write.data[k].eq(Mux(leaving, unit.keeps[k], total))
             held.append(Value.cast(u))
         word = Signal(state, reset_less=True)
-        m.d.sync += Value.cast(word).eq(choose(after[IN_UNIT - 1].bank, held))
+        chosen = m.d.comb if self.banks == 1 else m.d.sync
+        chosen += Value.cast(word).eq(choose(bank[-1], held))
         m.d.comb += [
-            unit.group.eq(after[IN_UNIT - 1].place.group),
+            unit.group.eq(group[-1]),
             unit.state.eq(word),
-            unit.is_end.eq(after[IN_UNIT].is_end),
-            finished.eq(leaving.valid & (leaving.place.kind != Kind.EVENT)),
-            self.valid.eq(leaving.valid),
-            self.word.place.eq(leaving.place),
+            unit.is_end.eq(marker == Kind.END),
+            left.next.eq(leaving),
+            finished.eq(leaving & left.last),
+            self.valid.eq(leaving),
+            self.word.kind.eq(Mux(left.last, marker, Kind.EVENT)),
             self.word.sends.eq(unit.sends),
             self.word.value.eq(unit.value),
+            self.place.kind.eq(self.word.kind),
+            self.place.y.eq(left.y),
+            self.place.x.eq(left.x),
+            self.place.group.eq(left.group),
             self.membrane.eq(unit.membrane),
         ]
         return m
@@ -249,55 +268,30 @@ class Crossbar(wiring.Component):
         rows = [[{"v": int(v)} for v in lanes] for lanes in initial]
         return rows * (self.depth // len(rows))
 
-    def _sweep(self, m: Module, begins: Value, marker: Value) -> Signal:
-        """The word that the pass begins with in this cycle, in raster order, groups innermost."""
-        groups, (_, height, width) = self.unit.groups, self.shape
-        sweep = Signal(
-            data.StructLayout(
-                {
-                    "valid": 1,
-                    "is_end": 1,
-                    "bank": self.banks,
-                    "address": index(self.depth),
-                    "place": self.place_layout,
-                }
-            )
-        )
-        y, x, group = Signal(index(height)), Signal(index(width)), Signal(index(groups))
-        bank, first = Signal(self.banks, init=1), Signal(index(self.depth))  # of the block's groups
+    def _raster(self) -> Raster:
+        return Raster(self.shape, groups=self.unit.groups, banks=self.banks)
+
+    def _begins(self, m: Module, begun: Raster, may_begin: Value) -> None:
+        """Goes through all words of a pass, when it `may_begin` and there is room for them."""
         passing, done = Signal(), Signal()
         waiting = Signal(range(self.ahead + 1))
-        last_group, last_x, last_y = group == groups - 1, x == width - 1, y == height - 1
-        last = last_group & last_x & last_y
-        m.d.comb += [
-            sweep.valid.eq(passing & (waiting < self.ahead)),
-            sweep.is_end.eq(marker == Kind.END),
-            sweep.bank.eq(bank),
-            sweep.address.eq(first + group),
-            sweep.place.y.eq(y),
-            sweep.place.x.eq(x),
-            sweep.place.group.eq(group),
-            sweep.place.kind.eq(Mux(last, marker, Kind.EVENT)),
-        ]
-        m.d.sync += waiting.eq(waiting + sweep.valid - self.taken)
-        with m.If(begins & ~passing & ~done):
+        m.d.comb += begun.next.eq(passing & (waiting < self.ahead))
+        m.d.sync += waiting.eq(waiting + begun.next - self.taken)
+        with m.If(may_begin & ~passing & ~done):
             m.d.sync += passing.eq(1)
-        with m.If(sweep.valid):
-            m.d.sync += group.eq(Mux(last_group, 0, group + 1))
-            with m.If(last_group):
-                m.d.sync += [
-                    x.eq(Mux(last_x, 0, x + 1)),
-                    bank.eq(Mux(last_x, 1, bank.rotate_left(1))),
-                ]
-                with m.If(last_x | bank[-1]):
-                    m.d.sync += first.eq(first + groups)
-                with m.If(last_x):
-                    m.d.sync += y.eq(Mux(last_y, 0, y + 1))
-            with m.If(last):
-                m.d.sync += [passing.eq(0), first.eq(0), done.eq(1)]
-        with m.If(self.valid & (self.word.place.kind != Kind.EVENT)):
+        with m.If(begun.next & begun.last):
+            m.d.sync += [passing.eq(0), done.eq(1)]
+        with m.If(self.valid & (self.word.kind != Kind.EVENT)):
             m.d.sync += done.eq(0)  # and the markers are taken in this very cycle
-        return sweep
+
+
+def _after(m: Module, name: str, value: Value, cycles: int) -> list[Value]:
+    """`value` after 0, 1, ... `cycles` cycles."""
+    found = [value]
+    for n in range(1, cycles + 1):
+        found.append(Signal(value.shape(), name=f"{name}_after{n}"))
+        m.d.sync += found[n].eq(found[n - 1])
+    return found
 
 
 def times(value: Value, weight: Value | int) -> Value:

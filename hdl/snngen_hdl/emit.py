@@ -17,14 +17,18 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Serialise(wiring.Component):
-    """Words of `snngen_hdl.crossbar` to events: one per cycle, then the marker if there is one. A
-    word in which nothing sends takes a cycle.
+    """Words of neurons to events: one per cycle, then the marker if there is one. A word in which
+    nothing sends takes a cycle.
+
+    `place`: the layout of where a word lies, with its marker; `values`: that of its lanes' values.
     """
 
-    def __init__(self, shape: Shape3, word: data.StructLayout, lanes: int) -> None:
+    def __init__(
+        self, shape: Shape3, lanes: int, place: data.StructLayout, values: data.ArrayLayout
+    ) -> None:
         self.lanes = lanes
-        value = word["value"].shape.elem_shape
-        self.token = token(shape, value)
+        self.token = token(shape, values.elem_shape)
+        word = data.StructLayout({"place": place, "sends": lanes, "value": values})
         super().__init__({"i": In(stream.Signature(word)), "o": Out(stream.Signature(self.token))})
 
     def elaborate(self, platform: object) -> Module:
@@ -95,7 +99,6 @@ class Search(wiring.Component):
         event, valid, found = self.i.payload, self.i.valid, None
         m.d.comb += self.i.ready.eq(advance)
         for stage in range(self.stages):
-            # one cycle to look the threshold up, one to compare
             step = 1 << (self.stages - 1 - stage)
             rows = self.thresholds[:, step - 1 :: 2 * step]  # (C, 2 ** stage)
             content = [int(v) for v in rows.ravel()]
@@ -106,20 +109,17 @@ class Search(wiring.Component):
             port = rom.read_port()
             at = event.c if found is None else Cat(found, event.c)
             m.d.comb += [port.addr.eq(at), port.en.eq(advance)]
-            before, seen, so_far = event, Signal(name=f"seen{stage}"), found
+            before, arriving, so_far = event, valid, found
             event = Signal(before.shape(), name=f"event{stage}", reset_less=True)
-            compared = Signal(before.shape(), name=f"compared{stage}", reset_less=True)
-            done = Signal(name=f"done{stage}")
-            found = Signal(stage + 1, name=f"found{stage}", reset_less=True)
-            kept = None if so_far is None else Signal(len(so_far), name=f"kept{stage}")
+            valid = Signal(name=f"valid{stage}")
             with m.If(advance):
-                m.d.sync += [event.eq(before), seen.eq(valid), compared.eq(event), done.eq(seen)]
-                reached = event.value >= port.data
-                if kept is None:
-                    m.d.sync += found.eq(reached)
-                else:
-                    m.d.sync += [kept.eq(so_far), found.eq(Cat(reached, kept))]
-            event, valid = compared, done
+                m.d.sync += [event.eq(before), valid.eq(arriving)]
+            found = event.value >= port.data
+            if so_far is not None:
+                kept = Signal(len(so_far), name=f"found{stage}", reset_less=True)
+                with m.If(advance):
+                    m.d.sync += kept.eq(so_far)
+                found = Cat(found, kept)
         m.d.comb += [
             advance.eq(out.i.ready | ~valid),
             out.i.valid.eq(valid),

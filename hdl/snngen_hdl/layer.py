@@ -15,6 +15,7 @@ from snngen_hdl.counts import Count
 from snngen_hdl.crossbar import Crossbar
 from snngen_hdl.emit import Search, Serialise
 from snngen_hdl.neurons import Neurons, value_shape
+from snngen_hdl.raster import Raster
 from snngen_hdl.routes import Routes
 from snngen_hdl.scatter import Scatter
 from snngen_hdl.streams import Queue, Shape3, token
@@ -121,16 +122,28 @@ class Layer(wiring.Component):
             wiring.connect(m, arriving, scatter.i)
             wiring.connect(m, scatter.o, getattr(crossbar, f"i{k}"))
         m.submodules.words = words = Queue(crossbar.word_layout, plan.ahead)
-        m.submodules.serialise = serialise = Serialise(plan.shape, crossbar.word_layout, plan.lanes)
+        m.submodules.serialise = serialise = Serialise(
+            plan.shape, plan.lanes, crossbar.place_layout, crossbar.word_layout["value"].shape
+        )
+        m.submodules.place = place = Raster(plan.shape, groups=plan.groups)
+        taken = words.o.valid & words.o.ready
         m.d.comb += [
             words.i.valid.eq(crossbar.valid),
             words.i.payload.eq(crossbar.word),
-            crossbar.taken.eq(words.o.valid & words.o.ready),
+            crossbar.taken.eq(taken),
+            place.next.eq(taken),
+            serialise.i.valid.eq(words.o.valid),
+            words.o.ready.eq(serialise.i.ready),
+            serialise.i.payload.sends.eq(words.o.payload.sends),
+            serialise.i.payload.value.eq(words.o.payload.value),
+            serialise.i.payload.place.kind.eq(words.o.payload.kind),
+            serialise.i.payload.place.y.eq(place.y),
+            serialise.i.payload.place.x.eq(place.x),
+            serialise.i.payload.place.group.eq(place.group),
             self.seen_valid.eq(crossbar.valid),
-            self.seen_place.eq(crossbar.word.place),
+            self.seen_place.eq(crossbar.place),
             self.seen_membrane.eq(crossbar.membrane),
         ]
-        wiring.connect(m, words.o, serialise.i)
         if plan.thresholds is None:
             found, sent = serialise.o, self.o
             m.d.comb += [sent.valid.eq(found.valid), found.ready.eq(sent.ready)]

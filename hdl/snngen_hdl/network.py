@@ -60,14 +60,13 @@ class Network(wiring.Component):
         for source, into in readers.items():
             name = "input" if source == INPUT else f"layer{source}"
             shape = sent[source].payload.shape()
-            m.submodules[f"skid_{name}"] = skid = Skid(shape)
-            wiring.connect(m, sent[source], skid.i)
+            ends = [sent[source]]
             if len(into) > 1:
+                m.submodules[f"skid_{name}"] = skid = Skid(shape)
                 m.submodules[f"fork_{name}"] = fork = Fork(shape, len(into))
+                wiring.connect(m, sent[source], skid.i)
                 wiring.connect(m, skid.o, fork.i)
                 ends = list(fork.o)
-            else:
-                ends = [skid.o]
             for j, (end, reader) in enumerate(zip(ends, into, strict=True)):
                 m.submodules[f"link_{name}_{j}"] = link = Queue(shape, plan.link)
                 if plan.stutters:

@@ -53,7 +53,7 @@ def plan_chip(
             net.output_layout == "HWC",
             layers[-1].neurons.bits,
             net.timesteps,
-            len(layers) + 2,
+            min(len(layers) + 2, link),
         ),
     )
 

@@ -1,0 +1,64 @@
+"""The order in which a pass visits the words of a layer."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from snngen_hdl.streams import Shape3, index
+
+
+class Raster(wiring.Component):
+    """Where a layer's words lie: row after row, column after column, groups innermost. `next` goes
+    on to the word behind, and from the `last` to the first.
+
+    `bank` is one-hot; `address` is that of the word in its bank, as `snngen_hdl.scatter` says.
+    Counting where a word is needed takes less than carrying its place along with it.
+    """
+
+    def __init__(self, shape: Shape3, *, groups: int, banks: int = 1) -> None:
+        self.shape, self.groups, self.banks = shape, groups, banks
+        self.depth = shape[1] * -(-shape[2] // banks) * groups
+        super().__init__(
+            {
+                "next": In(1),
+                "y": Out(index(shape[1])),
+                "x": Out(index(shape[2])),
+                "group": Out(index(groups)),
+                "bank": Out(banks, init=1),
+                "address": Out(index(self.depth)),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        _, height, width = self.shape
+        column_ends = _counts(m, self.group, self.groups, self.next)
+        row_ends = _counts(m, self.x, width, column_ends)
+        ends = _counts(m, self.y, height, row_ends)
+        if self.banks == 1:
+            _counts(m, self.address, self.depth, self.next)
+        else:
+            first = Signal.like(self.address)  # of the groups of a block of columns
+            m.d.comb += self.address.eq(first + self.group)
+            with m.If(column_ends):
+                m.d.sync += self.bank.eq(Mux(row_ends, 1, self.bank.rotate_left(1)))
+            with m.If(ends):
+                m.d.sync += first.eq(0)
+            with m.Elif(row_ends | (column_ends & self.bank[-1])):
+                m.d.sync += first.eq(first + self.groups)
+        last_bank = self.bank[(width - 1) % self.banks]
+        m.d.comb += self.last.eq((self.address == self.depth - 1) & last_bank)
+        return m
+
+
+def _counts(m: Module, value: Value, count: int, goes_on: Value) -> Value:
+    """`value` counts 0..count - 1 where it `goes_on`; whether it then begins anew."""
+    if count == 1:
+        return goes_on
+    is_last = value == count - 1
+    with m.If(goes_on):
+        m.d.sync += value.eq(Mux(is_last, 0, value + 1))
+    return goes_on & is_last
