@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from snngen_hdl.network import Network, NetworkPlan
 from snngen_hdl.source import ImageSource, Readout, ReadoutPlan, SourcePlan
+from snngen_hdl.witness import WITNESS
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class ChipPlan:
 
 class Chip(wiring.Component):
     """`i`: the bytes of one image after the other. `o`: words of 32 bits, for each image its class,
-    the cycles it took, and its outputs.
+    the cycles it took, and its outputs. `seen`: see `snngen_hdl.network.Network`.
     """
 
     def __init__(self, plan: ChipPlan) -> None:
@@ -31,6 +32,7 @@ class Chip(wiring.Component):
         self.network = Network(plan.network)
         super().__init__(
             {
+                **({"seen": In(WITNESS)} if plan.network.witnessed else {}),
                 "i": In(stream.Signature(unsigned(8))),
                 "o": Out(stream.Signature(unsigned(32))),
             }
@@ -47,5 +49,7 @@ class Chip(wiring.Component):
         wiring.connect(m, source.o, network.i)
         wiring.connect(m, network.o, readout.i)
         wiring.connect(m, readout.o, wiring.flipped(self.o))
+        if plan.network.witnessed:
+            wiring.connect(m, wiring.flipped(self.seen), network.seen)
         m.d.comb += [readout.starts.eq(source.starts), source.may_start.eq(readout.may_start)]
         return m

@@ -31,7 +31,8 @@ class Crossbar(wiring.Component):
     and hands out a word of `lanes` neurons per cycle, while fewer than `ahead` words are not yet
     `taken`.
 
-    `takes_largest`: in place of the sum, for max pooling of counts.
+    `takes_largest`: in place of the sum, for max pooling of counts. `shows_membranes`: in words
+    too.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Crossbar(wiring.Component):
         banks: int,
         ahead: int,
         takes_largest: bool = False,
+        shows_membranes: bool = False,
     ) -> None:
         self.shape, self.scatters, self.unit, self.banks = shape, tuple(scatters), unit, banks
         self.ahead, self.takes_largest = ahead, takes_largest
+        self.shows_membranes = shows_membranes
         self.blocks = -(-shape[2] // banks)
         self.depth = shape[1] * self.blocks * unit.groups
         self.in_unit = 3 if banks == 1 else 4
@@ -58,8 +61,9 @@ class Crossbar(wiring.Component):
             }
         )
         sent = unit.signature.members
+        shown = {"membrane": sent["membrane"].shape} if shows_membranes else {}
         self.word_layout = data.StructLayout(
-            {"kind": Kind, "sends": unit.lanes, "value": sent["value"].shape}
+            {"kind": Kind, "sends": unit.lanes, "value": sent["value"].shape, **shown}
         )
         operations = {
             f"i{k}": In(stream.Signature(scatter.operation))
@@ -139,6 +143,8 @@ class Crossbar(wiring.Component):
             self.place.group.eq(left.group),
             self.membrane.eq(unit.membrane),
         ]
+        if self.shows_membranes:
+            m.d.comb += self.word.membrane.eq(unit.membrane)
         return m
 
     # --- Additions -------------------------------------------------------------------------------

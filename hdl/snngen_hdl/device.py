@@ -40,4 +40,6 @@ class Device(wiring.Component):
         wiring.connect(m, link.tx, transmitter.i)
         wiring.connect(m, link.image, chip.i)
         wiring.connect(m, chip.o, link.result)
+        if self.plan.chip.network.witnessed:
+            wiring.connect(m, link.seen, chip.seen)
         return m

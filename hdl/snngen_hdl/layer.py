@@ -19,6 +19,7 @@ from snngen_hdl.raster import Raster
 from snngen_hdl.routes import Routes
 from snngen_hdl.scatter import Scatter
 from snngen_hdl.streams import Queue, Shape3, token
+from snngen_hdl.witness import Witness
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -45,6 +46,7 @@ class LayerPlan:
     takes_largest: bool = False
     counts: int = 0  # where what is taken are running counts: the largest
     ahead: int = 16
+    witnessed: int = 0  # where what neurons do can be told: so many timesteps
 
     @property
     def groups(self) -> int:
@@ -65,6 +67,7 @@ class Layer(wiring.Component):
     """`i0`, `i1`, ...: the events of each synapse's source; `o`: the layer's own.
 
     `seen_valid`, `seen_place`, `seen_membrane`: every word of the pass, for whom it may concern.
+    `witness`, where there is one, tells of it while it is on.
     """
 
     def __init__(self, plan: LayerPlan) -> None:
@@ -93,7 +96,19 @@ class Layer(wiring.Component):
             banks=plan.banks,
             ahead=plan.ahead,
             takes_largest=plan.takes_largest,
+            shows_membranes=bool(plan.witnessed) and not plan.neurons.sends_membrane,
         )
+        self.witness = None
+        if plan.witnessed:
+            self.witness = Witness(
+                plan.shape,
+                plan.lanes,
+                self.crossbar.word_layout,
+                plan.witnessed,
+                holds=plan.neurons.holds,
+                thresholds=plan.thresholds,
+                lowest_level=plan.lowest,
+            )
         inputs = {
             f"i{k}": In(stream.Signature(token(scatter.routes.source, value)))
             for k, (scatter, value) in enumerate(zip(self.scatters, plan.received, strict=True))
@@ -121,22 +136,27 @@ class Layer(wiring.Component):
                 arriving = count.o
             wiring.connect(m, arriving, scatter.i)
             wiring.connect(m, scatter.o, getattr(crossbar, f"i{k}"))
-        m.submodules.words = words = Queue(crossbar.word_layout, plan.ahead)
+        m.submodules.words = queue = Queue(crossbar.word_layout, plan.ahead)
+        words = queue.o
+        if self.witness is not None:
+            m.submodules.witness = self.witness
+            wiring.connect(m, queue.o, self.witness.i)
+            words = self.witness.o
         m.submodules.serialise = serialise = Serialise(
             plan.shape, plan.lanes, crossbar.place_layout, crossbar.word_layout["value"].shape
         )
         m.submodules.place = place = Raster(plan.shape, groups=plan.groups)
-        taken = words.o.valid & words.o.ready
+        taken = words.valid & words.ready
         m.d.comb += [
-            words.i.valid.eq(crossbar.valid),
-            words.i.payload.eq(crossbar.word),
+            queue.i.valid.eq(crossbar.valid),
+            queue.i.payload.eq(crossbar.word),
             crossbar.taken.eq(taken),
             place.next.eq(taken),
-            serialise.i.valid.eq(words.o.valid),
-            words.o.ready.eq(serialise.i.ready),
-            serialise.i.payload.sends.eq(words.o.payload.sends),
-            serialise.i.payload.value.eq(words.o.payload.value),
-            serialise.i.payload.place.kind.eq(words.o.payload.kind),
+            serialise.i.valid.eq(words.valid),
+            words.ready.eq(serialise.i.ready),
+            serialise.i.payload.sends.eq(words.payload.sends),
+            serialise.i.payload.value.eq(words.payload.value),
+            serialise.i.payload.place.kind.eq(words.payload.kind),
             serialise.i.payload.place.y.eq(place.y),
             serialise.i.payload.place.x.eq(place.x),
             serialise.i.payload.place.group.eq(place.group),

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from snngen_hdl.layer import Layer, LayerPlan
 from snngen_hdl.streams import Fork, Queue, Shape3, Skid, Stutter, token
+from snngen_hdl.witness import WITNESS, Hash
 
 INPUT = -1  # the place of the network's input among sources
 
@@ -29,15 +30,23 @@ class NetworkPlan:
     link: int = 16
     stutters: bool = False
 
+    @property
+    def witnessed(self) -> bool:
+        """Whether it can tell the hash of a trace."""
+        return all(layer.witnessed for layer in self.layers)
+
 
 class Network(wiring.Component):
-    """`i`: events of the input, a marker after each timestep; `o`: those of the last layer."""
+    """`i`: events of the input, a marker after each timestep; `o`: those of the last layer. `seen`,
+    where all layers have witnesses: of these.
+    """
 
     def __init__(self, plan: NetworkPlan) -> None:
         self.plan = plan
         self.layers: Sequence[Layer] = [Layer(layer) for layer in plan.layers]
         super().__init__(
             {
+                **({"seen": In(WITNESS)} if plan.witnessed else {}),
                 "i": In(stream.Signature(token(plan.shape, plan.received))),
                 "o": Out(self.layers[-1].signature.members["o"].signature),
             }
@@ -76,4 +85,18 @@ class Network(wiring.Component):
                     end = stutter.o
                 wiring.connect(m, end, link.i)
                 wiring.connect(m, link.o, reader)
+        if plan.witnessed:
+            self._witness(m)
         return m
+
+    def _witness(self, m: Module) -> None:
+        witnesses = [layer.witness for layer in self.layers if layer.witness is not None]
+        m.submodules.hash = hashed = Hash([witness.told_layout for witness in witnesses])
+        for k, witness in enumerate(witnesses):
+            m.d.comb += witness.on.eq(self.seen.on)
+            wiring.connect(m, witness.told, getattr(hashed, f"told{k}"))
+        m.d.comb += [
+            hashed.restart.eq(self.seen.restart),
+            self.seen.sum.eq(hashed.sum),
+            self.seen.idle.eq(hashed.idle),
+        ]

@@ -41,6 +41,16 @@ class Neurons:
     bias: Ints
     initial: Ints
 
+    @property
+    def holds(self) -> bool:
+        """Whether they have a membrane."""
+        return True
+
+    @property
+    def sends_membrane(self) -> bool:
+        """Whether what they send is that."""
+        return True
+
     def unit(self, lanes: int) -> Unit:
         raise NotImplementedError
 
@@ -57,6 +67,10 @@ class IntegrateAndFire(Neurons):
     hard_reset: bool = False
     max_spikes: int = 1
     balance_bits: int = 0
+
+    @property
+    def sends_membrane(self) -> bool:
+        return False
 
     def unit(self, lanes: int) -> Unit:
         return _FireUnit(self, lanes)
@@ -89,6 +103,10 @@ class Outputs(Neurons):
 class Maxima(Neurons):
     """Of running counts, over time: sends by how much the largest has grown."""
 
+    @property
+    def holds(self) -> bool:
+        return False
+
     def unit(self, lanes: int) -> Unit:
         return _GrowthUnit(self, lanes)
 
@@ -96,6 +114,10 @@ class Maxima(Neurons):
 @dataclass(frozen=True, eq=False)
 class Wires(Neurons):
     """No neuron: sends its current where that is not 0."""
+
+    @property
+    def holds(self) -> bool:
+        return False
 
     def unit(self, lanes: int) -> Unit:
         return _WireUnit(self, lanes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Module
@@ -21,14 +22,23 @@ RUN_ANSWER = struct.pack("<iIIii", 1, 1234, 0, -5, 70000)
 ERROR = struct.Struct("<i")
 
 
-def answers(sent: bytes, expected: list[tuple[bytes, int, bytes]], gaps: float) -> None:
+def answers(
+    sent: bytes,
+    expected: list[tuple[bytes, int, bytes]],
+    gaps: float,
+    plan: LinkPlan = PLAN,
+    found_hash: int = 0,
+) -> None:
     """The link answers the bytes `sent` with the `expected` frames and hands on an image for each
-    run.
+    run, whose trace has `found_hash`.
     """
     told = b"".join(frames.encode(*frame) for frame in expected)
-    runs = sum(kind == b"r" for kind, _, _ in expected)
-    link = Link(PLAN)
+    runs = sum(kind in b"rts" for kind, _, _ in expected)
+    link = Link(plan)
     bench = Bench(link, gaps=gaps)
+    if plan.known is not None:
+        bench.hold(link.seen.sum, found_hash)
+        bench.hold(link.seen.idle, 1)
     bench.give(link.rx, list(sent))
     bench.give(link.result, [v & 0xFFFFFFFF for v in RESULT * runs])
     handed = bench.take(link.image, runs * len(IMAGE))
@@ -43,6 +53,22 @@ def test_requests_are_answered(gaps: float) -> None:
     sent = frames.encode(b"I", 3) + frames.encode(b"R", 4, IMAGE) + frames.encode(b"R", 5, IMAGE)
     expected = [(b"i", 3, PLAN.identity), (b"r", 4, RUN_ANSWER), (b"r", 5, RUN_ANSWER)]
     answers(sent, expected, gaps)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+@pytest.mark.parametrize(("found_hash", "verdict"), [(0x89ABCDEF, 0), (0x89ABCDEE, -5)])
+def test_traces_and_self_tests(found_hash: int, verdict: int, gaps: float) -> None:
+    plan = replace(PLAN, known=(IMAGE, 0x89ABCDEF))
+    sent = frames.encode(b"S", 3) + frames.encode(b"T", 4, IMAGE) + frames.encode(b"R", 5, IMAGE)
+    hashed = struct.pack("<iIIii", 1, 1234, found_hash, -5, 70000)
+    expected = [(b"s", 3, ERROR.pack(verdict)), (b"t", 4, hashed), (b"r", 5, RUN_ANSWER)]
+    answers(sent, expected, gaps, plan, found_hash)
+
+
+def test_who_has_no_witnesses_knows_no_traces() -> None:
+    sent = frames.encode(b"S", 1) + frames.encode(b"T", 2) + frames.encode(b"I", 3)
+    refused = [(b"e", tag, ERROR.pack(frames.UNKNOWN)) for tag in (1, 2)]
+    answers(sent, [*refused, (b"i", 3, PLAN.identity)], 0.0)
 
 
 @pytest.mark.parametrize("noise", [b"\xa5", b"\xa5\x5aboot\xa5\x5a\xa5", bytes(40)])

@@ -14,7 +14,7 @@ from snngen.fixed_file import digest
 from snngen.graph import in_layout
 from snngen.link.device import Device, Identity, Result
 from snngen.simulate import simulate
-from snngen.targets.c.trace_hash import trace_hashes
+from snngen.targets.trace_hash import trace_hashes
 
 SHORT_DIGEST = 12
 

@@ -22,12 +22,12 @@ from snngen.targets.c.build import RUNTIME
 from snngen.targets.c.constants import ModelView, harmless, wrapped
 from snngen.targets.c.packages import PACKAGES, PLAIN, arranged, readme_facts
 from snngen.targets.c.schedule import Optimise, Plan, Preference, plan
-from snngen.targets.c.trace_hash import trace_hashes
 from snngen.targets.c.views import model_view
+from snngen.targets.known import known_images
 from snngen.targets.manifest import MANIFEST, manifest
+from snngen.targets.trace_hash import trace_hashes
 
-SYNTHETIC_IMAGES = 2
-SYNTHETIC_STEPS = 4  # of a stream
+KNOWN_IMAGES = 2
 OF_STREAMS = {"example_main.c.j2": "example_stream.c.j2"}
 RESERVED = re.compile(  # files of ours, and headers that <...> must go on finding
     "snn.*|example_main|harness|assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale"
@@ -187,10 +187,7 @@ def render(template: str, facts: Mapping[str, object]) -> bytes:
 def _known_answers(net: FixedNet, images: NDArray[np.uint8] | None) -> dict[str, object]:
     """The self-test's images or streams, in the user's layout, and the hashes of their traces."""
     if images is None:
-        rng = np.random.default_rng(int(digest(net)[:16], 16))
-        steps = (SYNTHETIC_STEPS,) if net.is_stream else ()
-        shape = (SYNTHETIC_IMAGES, *steps, *net.input.shape)
-        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        images = known_images(net, KNOWN_IMAGES)
     trace = simulate(net, images, trace=True).trace
     assert trace is not None
     ordered = images if net.input.layout == "CHW" else np.moveaxis(images, -3, -1)

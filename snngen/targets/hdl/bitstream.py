@@ -12,13 +12,11 @@ from typing import Any
 
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib.cdc import FFSynchronizer
-from snngen_hdl.chip import ChipPlan
 from snngen_hdl.device import Device, DevicePlan
-from snngen_hdl.link import LinkPlan
 
 from snngen.errors import Problem, ToolError
 from snngen.targets.c.build import write_tree
-from snngen.targets.hdl.boards import BAUD, Board
+from snngen.targets.hdl.boards import Board
 from snngen.targets.hdl.toolchain import found, verilog_of
 
 SCRIPT, STEPS, TIMING = "build_top.sh", "top.ys", "top.tim"
@@ -51,9 +49,9 @@ class _Top(Elaboratable):  # type: ignore[misc]
         return m
 
 
-def sources(chip: ChipPlan, board: Board, identity: bytes) -> dict[str, bytes]:
-    """The device as Verilog, with a link that says `identity` of itself (docs/link.md); where its
-    pins are; and the script that makes the bitstream. ToolError without amaranth-boards or yosys.
+def sources(device: DevicePlan, board: Board) -> dict[str, bytes]:
+    """The device as Verilog; where its pins are; and the script that makes the bitstream. ToolError
+    without amaranth-boards or yosys.
     """
     module, name = board.platform.split(":")
     try:
@@ -61,8 +59,6 @@ def sources(chip: ChipPlan, board: Board, identity: bytes) -> dict[str, bytes]:
     except ModuleNotFoundError:
         rule, way_out = "is needed for boards", "pip install 'snngen[fpga]'"
         raise ToolError(Problem("amaranth-boards", rule, "nothing of that name", way_out)) from None
-    link = LinkPlan(identity, chip.source.count, chip.readout.count)
-    device = DevicePlan(chip, link, round(board.hertz / BAUD))
     plan = platform.build(_Top(device), name="top", do_build=False, emit_src=False)
     texts = {
         name: text if isinstance(text, bytes) else text.encode()

@@ -11,12 +11,15 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from snngen_hdl.chip import Chip
+from snngen_hdl.device import DevicePlan
+from snngen_hdl.link import LinkPlan
 
 from snngen import __version__
 from snngen.errors import ConversionError, Problem
 from snngen.fixed import FixedNet
 from snngen.fixed_file import digest
 from snngen.resources import resource_dir
+from snngen.simulate import simulate
 from snngen.targets.c.constants import harmless
 from snngen.targets.hdl.bitstream import Bitstream, build, sources
 from snngen.targets.hdl.boards import BAUD, GENERIC, Board, board_named
@@ -24,7 +27,9 @@ from snngen.targets.hdl.energy import SOURCE, Activity
 from snngen.targets.hdl.layout import Layout, lay_out
 from snngen.targets.hdl.toolchain import rtlil_of, verilog_of
 from snngen.targets.identity import IDENTITY, PLAIN, VERSION
+from snngen.targets.known import known_images
 from snngen.targets.manifest import MANIFEST, as_json, manifest
+from snngen.targets.trace_hash import trace_hashes
 
 README, REPORT = "README.txt", "report.json"
 MOST_NAME = 255
@@ -59,7 +64,7 @@ def emit_chip(net: FixedNet, *, board: str = GENERIC, bitstream: bool = False) -
     layout = lay_out(net, chosen)
     made = None
     if chosen.platform:
-        files = sources(layout.plan, chosen, identity(net, chosen))
+        files = sources(device_of(net, layout), chosen)
     else:
         files = {"top.v": verilog_of(rtlil_of(Chip(layout.plan)))}
     if bitstream:
@@ -73,11 +78,27 @@ def emit_chip(net: FixedNet, *, board: str = GENERIC, bitstream: bool = False) -
     return Emitted({name: files[name] for name in sorted(files)}, layout, made)
 
 
-def identity(net: FixedNet, board: Board) -> bytes:
-    """What the device says of itself (docs/link.md)."""
+def device_of(net: FixedNet, layout: Layout) -> DevicePlan:
+    """The chip of `layout` behind a link that says what `net` is (docs/link.md), and that knows, if
+    the chip has witnesses, an image and the hash of its trace.
+    """
+    plan, board = layout.plan, layout.board
+    known = None
+    if plan.network.witnessed:
+        images = known_images(net, 1)
+        trace = simulate(net, images, trace=True).trace
+        assert trace is not None
+        ordered = images.transpose(0, 2, 3, 1) if plan.source.channels_last else images
+        known = (ordered.tobytes(), trace_hashes(net, trace)[0])
+    said = _identity(net, board, PLAIN if known is None else 0)
+    link = LinkPlan(said, plan.source.count, plan.readout.count, known)
+    return DevicePlan(plan, link, round(board.hertz / BAUD))
+
+
+def _identity(net: FixedNet, board: Board, flags: int) -> bytes:
     is_last = int(net.input.layout == "HWC")
     outputs = net.layers[-1].shape
-    numbers = (*net.input.shape, net.timesteps, PLAIN, prod(outputs), board.hertz)
+    numbers = (*net.input.shape, net.timesteps, flags, prod(outputs), board.hertz)
     head = IDENTITY.pack(VERSION, is_last, *numbers, digest(net).encode())
     return head + net.name.encode()[:MOST_NAME]
 

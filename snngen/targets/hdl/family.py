@@ -41,7 +41,7 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
-        Family("ice40", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 64, False, False, 0.7),
+        Family("ice40", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 64, False, False, 0.63),
         Family(
             "ecp5",
             ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -29,8 +30,9 @@ from snngen.targets.hdl.fold import Cycles, Fold, Rates, cycles, folded
 from snngen.targets.hdl.plan import plan_chip, plan_layer
 
 IMAGES = 4  # synthetic ones, which tell how often neurons send
-ROOM = Area(luts=90, registers=90, blocks=100, multipliers=100)  # %, beyond which routing may fail
-LINK = Area(luts=550, registers=250)  # state machines are beyond the fit: as synthesised
+ROOM = Area(luts=97, registers=90, blocks=100, multipliers=100)  # %, beyond which routing may fail
+LINK = Area(luts=560, registers=240)  # state machines are beyond the fit: as synthesised
+HASH = Area(luts=350, registers=110)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +62,31 @@ class Layout:
 
 def lay_out(net: FixedNet, board: Board) -> Layout:
     """As much hardware for each layer as it takes not to keep the others waiting, and as there is
-    on `board`. ConversionError where the cores do not compute all of `net`, or where even the
-    smallest ones do not fit.
+    on `board`, which has witnesses if there is room for them. ConversionError where the cores do
+    not compute all of `net`, or where even the smallest ones do not fit.
     """
     check_supported(net)
+    rates = _rates(net)
+    if board.platform:
+        with suppress(ConversionError):
+            return _laid_out(net, board, rates, witnessed=True)
+    return _laid_out(net, board, rates, witnessed=False)
 
+
+def _laid_out(net: FixedNet, board: Board, rates: Rates, *, witnessed: bool) -> Layout:
     @cache
     def planned(layer: FixedLayer, fold: Fold) -> LayerPlan:
-        return plan_layer(net, layer, *fold, board.waiting)
+        return plan_layer(net, layer, *fold, board.waiting, witnessed)
+
+    def chip(folds: Mapping[str, Fold]) -> ChipPlan:
+        return plan_chip(net, folds, ahead=board.waiting, link=board.waiting, witnessed=witnessed)
 
     @cache
     def core(plan: LayerPlan) -> Area:
         return area_of(Layer(plan), board.family)
 
-    rates = _rates(net)
     smallest = {layer.name: (1, 1) for layer in net.layers}
-    around = _around(plan_chip(net, smallest, ahead=board.waiting, link=board.waiting), board)
+    around = _around(chip(smallest), board)
 
     def fits(plans: Mapping[str, LayerPlan]) -> bool:
         return _exceeded(sum((core(plan) for plan in plans.values()), around), board) is None
@@ -87,8 +98,7 @@ def lay_out(net: FixedNet, board: Board) -> Layout:
         raise ConversionError(_too_large(net, board, cores, problem))
     folds = {name: (plan.lanes, plan.banks) for name, plan in plans.items()}
     taken = {name: cycles(net, net[name], plan, rates) for name, plan in plans.items()}
-    plan = plan_chip(net, folds, ahead=board.waiting, link=board.waiting)
-    return Layout(board, plan, folds, cores, taken, around, activity(net, plans, rates))
+    return Layout(board, chip(folds), folds, cores, taken, around, activity(net, plans, rates))
 
 
 def _rates(net: FixedNet) -> Rates:
@@ -109,14 +119,16 @@ def _around(plan: ChipPlan, board: Board) -> Area:
     shapes = {k: token(layer.shape, layer.value) for k, layer in enumerate(network.layers)}
     shapes[THE_INPUT] = token(network.shape, network.received)
     queues = [Queue(shapes[k], network.link) for sources in network.sources for k in sources]
-    host = LinkPlan(bytes(256), plan.source.count, plan.readout.count)
+    known = (bytes(plan.source.count), 0) if network.witnessed else None
+    host = LinkPlan(bytes(256), plan.source.count, plan.readout.count, known)
     parts: list[Elaboratable] = [
         ImageSource(plan.source),
         Readout(plan.readout, network.layers[-1].value),
         *queues,
     ]
+    machines = LINK + HASH if network.witnessed else LINK
     memories = Area(0, 0, *counted(contents(Link(host)), board.family))
-    return sum((area_of(part, board.family) for part in parts), LINK + memories)
+    return sum((area_of(part, board.family) for part in parts), machines + memories)
 
 
 def _exceeded(area: Area, board: Board) -> str | None:

@@ -32,11 +32,18 @@ from snngen.spiking import INPUT
 
 
 def plan_chip(
-    net: FixedNet, width: Mapping[str, tuple[int, int]], *, ahead: int = 16, link: int = 16
+    net: FixedNet,
+    width: Mapping[str, tuple[int, int]],
+    *,
+    ahead: int = 16,
+    link: int = 16,
+    witnessed: bool = False,
 ) -> ChipPlan:
-    """`width`: lanes and banks of each layer, by name."""
+    """`width`: lanes and banks of each layer, by name. `witnessed`: it can tell a trace's hash."""
     places = {layer.name: k for k, layer in enumerate(net.layers)} | {INPUT: THE_INPUT}
-    layers = tuple(plan_layer(net, layer, *width[layer.name], ahead) for layer in net.layers)
+    layers = tuple(
+        plan_layer(net, layer, *width[layer.name], ahead, witnessed) for layer in net.layers
+    )
     last = net.layers[-1]
     source = SourcePlan(net.input.shape, net.input.layout == "HWC", net.input.table, net.timesteps)
     return ChipPlan(
@@ -58,7 +65,14 @@ def plan_chip(
     )
 
 
-def plan_layer(net: FixedNet, layer: FixedLayer, lanes: int, banks: int, ahead: int) -> LayerPlan:
+def plan_layer(
+    net: FixedNet,
+    layer: FixedLayer,
+    lanes: int,
+    banks: int,
+    ahead: int,
+    witnessed: bool = False,
+) -> LayerPlan:
     """The core of `layer` with `lanes` channels and `banks` columns at once."""
     first = layer.synapses[0].op
     sources = [net.source_interval(s.source) for s in layer.synapses]
@@ -78,6 +92,7 @@ def plan_layer(net: FixedNet, layer: FixedLayer, lanes: int, banks: int, ahead: 
         takes_largest=isinstance(first, MaxPool),
         counts=layer.output.max * net.timesteps if _counts(layer, net) else 0,
         ahead=ahead,
+        witnessed=net.timesteps if witnessed else 0,
     )
 
 
