@@ -99,5 +99,5 @@ def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(ConversionError, match="board hx8k_evn: has no room") as caught:
         lay_out(net, tiny)
     (problem,) = caught.value.problems
-    assert " of 810; " in problem.found and "'" in problem.rule
+    assert " of 873; " in problem.found and "'" in problem.rule
     assert np.isfinite(lay_out(net, board).period)

@@ -15,10 +15,11 @@ from snngen.errors import ConversionError
 from snngen.neurons import Accumulate, Level
 from snngen.ops import Conv, Linear, Window
 from snngen.spiking import INPUT
-from snngen.targets.hdl import simulation
+from snngen.targets.hdl import layout, simulation
 from snngen.targets.hdl.boards import BOARDS
-from snngen.targets.hdl.emit import emit, identity
-from snngen.targets.identity import IDENTITY
+from snngen.targets.hdl.emit import device_of, emit
+from snngen.targets.hdl.layout import HASH, lay_out
+from snngen.targets.identity import IDENTITY, PLAIN
 from snngen.verify import verify
 from tests.networks import Builder, fixed_input, random_images
 from tests.test_cli import said
@@ -58,11 +59,23 @@ def test_sources_for_a_board(board: str) -> None:
 
 def test_identity_of_the_device() -> None:
     net = small()
-    told = identity(net, BOARDS["ulx3s_85f"])
-    fields = IDENTITY.unpack_from(told)
-    assert fields[:9] == (1, 1, 2, 6, 5, 1, 1, 4, 25_000_000)
+    link = device_of(net, lay_out(net, BOARDS["ulx3s_85f"])).link
+    told, fields = link.identity, IDENTITY.unpack_from(link.identity)
+    assert fields[:9] == (1, 1, 2, 6, 5, 1, 0, 4, 25_000_000)
     assert fields[9].decode() == fixed_file.digest(net)
     assert told[IDENTITY.size :] == net.name.encode()
+    assert link.known is not None  # there is room for witnesses
+
+
+def test_where_there_is_no_room_for_witnesses(monkeypatch) -> None:
+    """The chip does without, and says so."""
+    net, board = small(), BOARDS["hx8k_evn"]
+    laid_out = lay_out(net, board)
+    assert laid_out.plan.network.witnessed
+    monkeypatch.setattr(layout, "HASH", HASH + board.has)
+    plain = device_of(net, lay_out(net, board)).link
+    assert plain.known is None
+    assert IDENTITY.unpack_from(plain.identity)[6] == PLAIN
 
 
 def test_verify(monkeypatch, require) -> None:
