@@ -14,9 +14,12 @@ from snngen.convert import Options
 from snngen.data import over_time
 from snngen.errors import ConversionError, DataError
 from snngen.evaluate import Ann, evaluate
+from snngen.graph import Staircase, forward
 from snngen.neurons import IF, Accumulate
 from snngen.pipeline import build
 from snngen.simulate import simulate
+from snngen.spiking import Preprocess
+from snngen.verify import verify
 from tests import graphs
 
 STEPS = 12
@@ -83,6 +86,68 @@ def test_thresholds_do_not_depend_on_how_events_bunch() -> None:
     a, b = first.layers[0].neuron, second.layers[0].neuron
     assert isinstance(a, IF) and isinstance(b, IF)
     np.testing.assert_allclose(a.threshold, b.threshold, rtol=1e-3, atol=1)
+
+
+def excited(steps: int, first: float) -> Ann:
+    """A layer of whole weights of at least 0 and so many steps of 0.73, and a dense layer."""
+    rng = np.random.default_rng(2)
+    conv, linear = graphs.conv(3, 2, 3, 0), graphs.linear(4, (3, 4, 3), 1)
+    stairs = Staircase(0.73 * (np.arange(steps) + first)[None], np.array([0.73]))
+    g = graphs.graph(
+        (2, 6, 5),
+        ("conv", replace(conv, weight=0.1 * rng.integers(0, 4, conv.weight.shape)), ["input"]),
+        ("quant", stairs, ["conv"]),
+        ("fc", replace(linear, weight=0.3 * rng.integers(-9, 9, linear.weight.shape)), ["quant"]),
+        bias=False,
+    )
+    return Ann(g, Preprocess(np.ones(2), np.zeros(2)))
+
+
+@pytest.mark.parametrize("first", [1.0, 0.5], ids=["down", "nearest"])
+@pytest.mark.parametrize("steps", [9, STEPS, 40])
+def test_quantised_neurons_send_their_activation(steps: int, first: float) -> None:
+    """Once a recording is over and they had the time, where nothing inhibits them."""
+    ann = excited(steps, first)
+    rng = np.random.default_rng(1)
+    bins = (rng.random((20, STEPS, 2, 6, 5)) < rng.random((20, 1, 1, 1, 1)) / 8).astype(np.uint8)
+    quiet = np.concatenate([bins, np.zeros((20, 3 * steps, 2, 6, 5), np.uint8)], axis=1)
+    net = build(ann, bins, replace(EVENTS, method="quantized"))
+    neuron = net.layers[0].neuron
+    assert isinstance(neuron, IF) and neuron.v_max is not None
+    np.testing.assert_allclose(neuron.v_max, STEPS * neuron.threshold, rtol=0.01)
+    seen = ann.preprocess.apply(bins.sum(1))
+    levels = np.rint(forward(replace(ann.graph, output="quant"), seen)["quant"] / 0.73)
+    assert levels.max() < steps and len(np.unique(levels)) > 4, "below the bound they are exact"
+    done = simulate(net, quiet)
+    if steps <= STEPS:
+        np.testing.assert_array_equal(done.spikes["conv"], levels)
+        outputs = done.outputs[:, -1] * net.output_scale
+        np.testing.assert_allclose(outputs, ann.outputs(bins), rtol=0.01, atol=0.05)
+    else:
+        worth = steps / STEPS
+        np.testing.assert_allclose(done.spikes["conv"] * worth, levels, atol=worth)
+
+
+def test_a_quantised_stream_is_equal_in_c() -> None:
+    ann = excited(6, 0.5)
+    bins = data.noisy_streams((4, 30, 2, 6, 5))
+    net = build(ann, bins[:, :STEPS], replace(EVENTS, method="quantized", neuron="auto"))
+    assert net.is_stream and verify(net, bins).is_equal
+
+
+def test_quantisers_that_no_stream_can_have() -> None:
+    ann, some = excited(6, 0.5), data.noisy_streams((2, STEPS, 2, 6, 5))
+    signed = Staircase(0.7 * np.arange(-3.5, 4)[None], np.array([0.7]), -4)
+    cases = {"conv": ("quant", "steps that count from 0"), "input": ("in", "quantises the input")}
+    for source, (name, message) in cases.items():
+        nodes = [("quant" if n.name == name else n.name, n.op, n.inputs) for n in ann.graph.nodes]
+        if source == "input":
+            nodes = [("in", signed, ("input",)), ("conv", nodes[0][1], ("in",)), *nodes[1:]]
+        else:
+            nodes[1] = ("quant", signed, ("conv",))
+        g = graphs.graph((2, 6, 5), *nodes, bias=False)
+        with pytest.raises(ConversionError, match=message):
+            build(Ann(g, ann.preprocess), some, replace(EVENTS, method="quantized"))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ METHODS = {
     "calibrated": Method(calibrated, rounds=True),
     "refined": Method(refined, rounds=True, trains=True),
     "ecc": Method(ecc, ("v_init", "without")),
-    "quantized": Method(quantized, quantised=True),
+    "quantized": Method(quantized, ("coding",), quantised=True),
     "scatter-gather": Method(scatter_gather, quantised=True),
 }
 
@@ -38,7 +38,8 @@ def resolve(graph: Graph, options: Options) -> Options:
         quantised = any(isinstance(node.op, Staircase) for node in graph.nodes)
         chosen = replace(options, method="quantized" if quantised else "channel-max")
     if options.neuron == "auto" and chosen.method in METHODS:
-        neuron: Literal["if", "level"] = "level" if METHODS[chosen.method].quantised else "if"
+        counts = METHODS[chosen.method].quantised and options.coding == "direct"
+        neuron: Literal["if", "level"] = "level" if counts else "if"
         chosen = replace(chosen, neuron=neuron)
     check_options(chosen, METHODS)
     _check_activations(graph, chosen.method)

@@ -11,6 +11,10 @@ With IF neurons (QCFS: Bu et al. 2022, "Optimal ANN-SNN Conversion for High-accu
 Ultra-low-latency Spiking Neural Networks"): theta = N * step, and the membrane starts where T = N
 timesteps of a constant current give the activation itself. What is left is the unevenness of
 spikes.
+
+Of streams the sum over T timesteps is the activation. A spike is a step, as in Sorbaro et al. 2020,
+"Optimizing the Energy Consumption of Spiking Neural Networks for Neuromorphic Applications"; more
+where the activation has more steps than there are timesteps to send them in.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snngen.convert.balance import LIMIT
 from snngen.convert.options import Converted, Options
 from snngen.convert.propagate import wiring_amplitude
 from snngen.convert.structure import Population
@@ -38,18 +43,21 @@ def quantized(
 ) -> Converted:
     """Every quantised activation as level neurons, or as the IF neurons that approach it."""
     quantiser, parts = without_input_quantiser(populations)
-    amplitude: dict[str, Floats] = {INPUT: np.ones(images.shape[1])}
+    channels = images.shape[-3]
+    amplitude: dict[str, Floats] = {INPUT: np.ones(channels)}
     if quantiser is not None:
-        amplitude[INPUT] = np.broadcast_to(quantiser.step, images.shape[1])
+        if options.coding == "events":
+            raise _no_stream(populations[0])
+        amplitude[INPUT] = np.broadcast_to(quantiser.step, channels)
     layers, problems = [], []
     for p in parts[:-1]:
         neuron: IF | Level | None = None
         worth = np.ones(p.shape[0])
         if isinstance(p.activation, Staircase):
             stairs = _per_channel(p.activation, p.shape[0])
-            neuron, worth = (_spikes if options.neuron == "if" else _levels)(stairs)
+            neuron, worth = _spikes(stairs, options) if options.neuron == "if" else _levels(stairs)
             uneven = _unlike_spikes(stairs) if options.neuron == "if" else ""
-            problems += [_no_spikes(p, uneven)] if uneven else []
+            problems += [_no_spikes(p, uneven, options)] if uneven else []
         elif not isinstance(p.synapses[0].op, WEIGHTED):
             worth = wiring_amplitude(p.synapses, amplitude)
         amplitude[p.name] = worth
@@ -58,7 +66,8 @@ def quantized(
         raise ConversionError(*problems)
     last = parts[-1]
     one = np.ones(last.shape[0])
-    layers.append(SpikingLayer(last.name, last.shape, last.synapses, last.bias, Accumulate(), one))
+    output = Accumulate() if options.coding == "direct" else Accumulate(LIMIT)
+    layers.append(SpikingLayer(last.name, last.shape, last.synapses, last.bias, output, one))
     return Converted(tuple(layers), quantiser=quantiser)
 
 
@@ -98,13 +107,17 @@ def _levels(stairs: Staircase) -> tuple[Level, Floats]:
     return Level(stairs.thresholds, stairs.lowest), stairs.step
 
 
-def _spikes(stairs: Staircase) -> tuple[IF, Floats]:
+def _spikes(stairs: Staircase, options: Options) -> tuple[IF, Floats]:
     """After T = N timesteps of current z, floor((N z + v_init) / theta) = n where z reaches the
-    n-th threshold.
+    n-th threshold. Of a stream, whose mean current is z, after T timesteps of at least N.
     """
-    count = stairs.thresholds.shape[1]
-    theta = count * stairs.step
-    return IF(theta, count * (stairs.step - stairs.thresholds[:, 0])), theta
+    is_stream = options.coding == "events"
+    count = max(stairs.thresholds.shape[1], options.timesteps if is_stream else 1)
+    theta, start = count * stairs.step, count * (stairs.step - stairs.thresholds[:, 0])
+    if is_stream:
+        most = options.timesteps * theta
+        return IF(theta, start, -most, most), theta
+    return IF(theta, start), theta
 
 
 def _unlike_spikes(stairs: Staircase) -> str:
@@ -120,10 +133,22 @@ def _unlike_spikes(stairs: Staircase) -> str:
     return ""
 
 
-def _no_spikes(p: Population, found: str) -> Problem:
+def _no_stream(first: Population) -> ConversionError:
+    return ConversionError(
+        Problem(
+            f"layer '{first.name}'",
+            "quantises the input, which no bin of a stream can be alone",
+            hint="train the model without a quantiser in front",
+        )
+    )
+
+
+def _no_spikes(p: Population, found: str, options: Options) -> Problem:
+    other = {"direct": "leave out --neuron if: level neurons take any quantised activation",
+             "events": "train the model with steps that count from 0"}  # fmt: skip
     return Problem(
         f"layer '{p.name}'",
         "its quantised activation is not the rate of an IF neuron",
         found,
-        "leave out --neuron if: level neurons take any quantised activation",
+        other[options.coding],
     )
