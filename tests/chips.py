@@ -12,9 +12,24 @@ from snngen_hdl.layer import LayerPlan
 
 from snngen.errors import ConversionError
 from snngen.fixed import FixedNet
+from snngen.neurons import Accumulate, Level
+from snngen.ops import Conv, Linear, Window
+from snngen.spiking import INPUT
 from snngen.targets.hdl.check import check_supported
 from snngen.targets.hdl.plan import plan_chip
 from tests.drawn import drawn
+from tests.networks import Builder, fixed_input
+
+
+def small() -> FixedNet:
+    """A convolution and a dense layer."""
+    rng = np.random.default_rng(4)
+    builder = Builder(fixed_input(rng, (2, 6, 5), "HWC", 0, 40), 1)
+    conv = Conv(rng.integers(-7, 8, (3, 2, 3, 3)), Window((3, 3), pads=(1, 1, 1, 1)))
+    builder.add("conv", [(INPUT, conv)], None, Level(np.array([[40, 90, 200]] * 3)))
+    dense = Linear(rng.integers(-7, 8, (4, 3, 6, 5)))
+    builder.add("dense", [("conv", dense)], rng.integers(-9, 10, 4), Accumulate())
+    return builder.finish()
 
 
 def planned(net: FixedNet, lanes: int, banks: int, *, stutters: bool, depth: int) -> ChipPlan:

@@ -19,27 +19,32 @@ class Probe:
     value: Signal
 
 
+def plain_bus() -> dict[str, Signal]:
+    """The ports of a chip, by names that a program knows."""
+    return {
+        name: Signal(bits, name=name)
+        for name, bits in (
+            ("in_data", 8),
+            ("in_valid", 1),
+            ("in_ready", 1),
+            ("out_data", 32),
+            ("out_valid", 1),
+            ("out_ready", 1),
+        )
+    }
+
+
 class Watched(Elaboratable):
     """A chip with plain ports. Of layer k, probe `held{k}` shows the words of its passes with their
-    membranes, `sent{k}` the tokens that it hands on.
+    membranes, `sent{k}` the tokens that it hands on; nothing has probes unless it is `watched`.
     """
 
-    def __init__(self, plan: ChipPlan) -> None:
+    def __init__(self, plan: ChipPlan, *, watched: bool = True) -> None:
         self.chip = Chip(plan)
-        self.bus = {
-            name: Signal(bits, name=name)
-            for name, bits in (
-                ("in_data", 8),
-                ("in_valid", 1),
-                ("in_ready", 1),
-                ("out_data", 32),
-                ("out_valid", 1),
-                ("out_ready", 1),
-            )
-        }
+        self.bus = plain_bus()
         self._seen: list[tuple[Signal, Value]] = []
         self.probes: list[Probe] = []
-        for k, layer in enumerate(self.chip.network.layers):
+        for k, layer in enumerate(self.chip.network.layers if watched else ()):
             held = (layer.seen_valid, layer.seen_place, layer.seen_membrane)
             sent = (layer.o.valid & layer.o.ready, layer.o.payload, layer.o.payload.value)
             self._watch(f"held{k}", *held)

@@ -7,33 +7,20 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from snngen import fixed_file
 from snngen.errors import ConversionError
-from snngen.neurons import Accumulate, Level
-from snngen.ops import Conv, Linear, Window
-from snngen.spiking import INPUT
 from snngen.targets.hdl import layout, simulation
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.emit import device_of, emit
 from snngen.targets.hdl.layout import HASH, lay_out
+from snngen.targets.hdl.netlist import MODELS
 from snngen.targets.identity import IDENTITY, PLAIN
 from snngen.verify import verify
-from tests.networks import Builder, fixed_input, random_images
+from tests.chips import small
+from tests.networks import random_images
 from tests.test_cli import said
-
-
-def small():
-    """A convolution and a dense layer."""
-    rng = np.random.default_rng(4)
-    builder = Builder(fixed_input(rng, (2, 6, 5), "HWC", 0, 40), 1)
-    conv = Conv(rng.integers(-7, 8, (3, 2, 3, 3)), Window((3, 3), pads=(1, 1, 1, 1)))
-    builder.add("conv", [(INPUT, conv)], None, Level(np.array([[40, 90, 200]] * 3)))
-    dense = Linear(rng.integers(-7, 8, (4, 3, 6, 5)))
-    builder.add("dense", [("conv", dense)], rng.integers(-9, 10, 4), Accumulate())
-    return builder.finish()
 
 
 def test_verilog_for_any_fpga() -> None:
@@ -53,6 +40,8 @@ def test_sources_for_a_board(board: str) -> None:
     files = emit(small(), board=board)
     pins = files["top.pcf" if board == "hx8k_evn" else "top.lpf"]
     assert b"uart_0__rx__io" in pins and b"uart_0__rx__io" in files["top.v"]
+    synthesis = MODELS[BOARDS[board].family.name].synthesis  # of simulated netlists: the same one
+    assert f"{synthesis} -top top" in re.sub(" +", " ", files["top.ys"].decode()).splitlines()[3]
     assert b"read_verilog top.v" in files["top.ys"] and b"nextpnr" in files["build_top.sh"]
     assert b"sh build_top.sh" in files["README.txt"]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from snngen import __version__, fixed_file
 from snngen.check import check as check_model
@@ -164,14 +165,35 @@ def verify(
         Path | None, typer.Option("--out", help="verify the files emitted here, edits included")
     ] = None,
     on: On = None,
+    netlist: Annotated[
+        str | None,
+        typer.Option(
+            help="of target hdl: synthesised or routed, what tools make of the chip for the board, "
+            "in place of the chip itself"
+        ),
+    ] = None,
 ) -> None:
     """Compile what a target emits, run it beside the network, and compare every bit."""
     chosen = target_named(target)
+    if netlist is not None and (chosen != "hdl" or out is not None):
+        raise ConversionError(Problem("option --netlist", "goes with --target hdl, without --out"))
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
     shown = verification_images(images, limit, net, conversion.fitting)
+    if netlist is not None:
+        _verify_netlist(net, shown, on, netlist)
+        return
     result = verify_target(net, shown, target=chosen, files=files, on=on)
     say(summaries.network_line(net), str(result), *summaries.cycle_lines(result.timing))
+    if not result.is_equal:
+        raise typer.Exit(FAILED)
+
+
+def _verify_netlist(net: FixedNet, images: NDArray[np.uint8], on: str | None, stage: str) -> None:
+    from snngen.targets.hdl.netlist_check import verify_netlist  # Amaranth takes a while to import
+
+    result = verify_netlist(net, images, on=on, stage=stage)
+    say(summaries.network_line(net), str(result))
     if not result.is_equal:
         raise typer.Exit(FAILED)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -15,6 +16,7 @@ from amaranth.hdl import Signal, Value
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 from snngen_hdl.chip import ChipPlan
+from snngen_hdl.layer import Layer
 from snngen_hdl.streams import Kind
 from snngen_hdl.watch import Probe, Watched
 
@@ -30,9 +32,10 @@ Bits = NDArray[np.uint8]
 VERILATOR = ["verilator", "--cc", "--exe", "--build", "-j", "2", "--top-module", "top", "-O3"]
 VERILATOR += ["--noassert", "--x-assign", "fast", "--x-initial", "fast"]
 VERILATOR += ["-Wno-fatal", "-Wno-lint", "-Wno-style"]
-VERILATOR += ["-CFLAGS", "-O1", "top.v", "bench.cpp", "-o", "bench"]
+VERILATOR += ["-CFLAGS", "-O1", "bench.cpp", "-o", "bench"]
 EVENT = int(Kind.EVENT.value)  # type: ignore[attr-defined]  # amaranth's enumerations
 CYCLES = 10**9  # after which a chip that still has not answered never will
+SOME_MISSING = 1  # what the bench returns after so many cycles
 SETTLES = 20_000  # cycles after the last answer, by which all else is done
 
 
@@ -47,16 +50,30 @@ class Answers:
     outputs: Ints
     at: Ints
 
+    def __len__(self) -> int:
+        return len(self.at)
+
 
 class Simulation:
-    """`net` as the chip of `plan`. ToolError where Verilator is missing or fails."""
+    """`net` as `chip`: a plan, or Verilog files of what became of one, with the same bus, in which
+    nothing can be traced. `options`: Verilator's. ToolError where that is missing or fails.
+    """
 
-    def __init__(self, net: FixedNet, plan: ChipPlan) -> None:
+    def __init__(
+        self,
+        net: FixedNet,
+        chip: ChipPlan | Mapping[str, bytes],
+        *,
+        options: Sequence[str] = (),
+    ) -> None:
         self._net = net
-        self._watched = Watched(plan)
+        self._watched = None
         self._folder = TemporaryDirectory(prefix="snngen-")
         self._path = Path(self._folder.name)
-        self._build()
+        if isinstance(chip, ChipPlan):
+            self._watched = Watched(chip)
+            chip = {"top.v": verilog_of_chip(self._watched)}
+        self._build(chip, options)
 
     def __enter__(self) -> Simulation:
         return self
@@ -67,24 +84,26 @@ class Simulation:
     def close(self) -> None:
         self._folder.cleanup()
 
-    def _build(self) -> None:
+    def _build(self, files: Mapping[str, bytes], options: Sequence[str]) -> None:
         if which("verilator") is None:
             rule, way_out = "is needed to simulate hardware", "apt install verilator"
             raise ToolError(Problem("verilator", rule, "nothing of that name", way_out))
-        source = rtlil_of(self._watched, self._watched.ports)
-        (self._path / "top.v").write_bytes(verilog_of(source))
+        for name, content in files.items():
+            (self._path / name).write_bytes(content)
         template = (resource_dir("templates") / "hdl" / "bench.cpp.j2").read_text()
         environment = Environment(undefined=StrictUndefined, trim_blocks=True)
         text = environment.from_string(template).render(
             probes=[
                 {"name": p.name} | {k: getattr(p, k).name for k in ("valid", "place", "value")}
-                for p in self._watched.probes
+                for p in (self._watched.probes if self._watched else ())
             ]
         )
         (self._path / "bench.cpp").write_text(text)
-        done = subprocess.run(VERILATOR, cwd=self._path, capture_output=True, text=True)
+        command = [*VERILATOR, *options, *files]
+        done = subprocess.run(command, cwd=self._path, capture_output=True, text=True)
         if done.returncode:
-            raise ToolError(Problem("verilator", "must build the simulation", done.stderr[-2000:]))
+            errors = re.findall(r"^%Error.*$", done.stderr, re.M)[:5] or [done.stderr[-2000:]]
+            raise ToolError(Problem("verilator", "must build the simulation", "\n".join(errors)))
 
     def run(
         self,
@@ -99,24 +118,34 @@ class Simulation:
         They follow each other at once, or `is_alone`: one waits for the answer to the one before.
         `pauses`: the share of cycles, in %, in which whoever gives and takes stops, at random.
         """
+        # what nobody reads may be late, and is waited for
+        then, watched = (SETTLES, len(images)) if traced and self._unread else (0, traced)
+        answers = self._run(images, watched, int(is_alone), pauses, then, CYCLES)
+        if len(answers) < len(images):
+            found = f"{len(answers)} of {len(images)} answers in {CYCLES:,} cycles"
+            raise ToolError(Problem("the simulated chip", "must answer every image", found))
+        return answers, self._trace(traced) if traced else {}
+
+    def answers(self, images: NDArray[np.uint8], *, cycles: int = CYCLES) -> Answers:
+        """What comes within so many cycles for `images` (n, C, H, W): perhaps answers to fewer."""
+        return self._run(images, 0, 0, 0, 0, cycles)
+
+    def _run(self, images: NDArray[np.uint8], *numbers: int) -> Answers:
+        """Answers of the bench, whose arguments `numbers` follow how many words an image has."""
         net = self._net
         shaped = images.transpose(0, 2, 3, 1) if net.input.layout == "HWC" else images
         (self._path / "images").write_bytes(np.ascontiguousarray(shaped).tobytes())
         each = 2 + int(np.prod(net.layers[-1].shape))
-        # what nobody reads may be late, and is waited for
-        then, watched = (SETTLES, len(images)) if traced and self._unread else (0, traced)
-        numbers = (len(images), each, watched, int(is_alone), pauses, then, CYCLES)
-        command = ["obj_dir/bench", "images", *map(str, numbers)]
+        command = ["obj_dir/bench", "images", *map(str, (len(images), each, *numbers))]
         done = subprocess.run(command, cwd=self._path, capture_output=True, text=True)
+        if done.returncode not in (0, SOME_MISSING):
+            said = (done.stdout + done.stderr)[-2000:] or f"exit code {done.returncode}"
+            raise ToolError(Problem("the simulated chip", "must run to its end", said))
         results = np.fromfile(self._path / "results", np.int64).reshape(-1, 2)
-        if done.returncode:
-            found = f"{len(results)} of {len(images) * each} words in {CYCLES:,} cycles"
-            rule = "must answer every image"
-            raise ToolError(Problem("the simulated chip", rule, f"{found} {done.stderr}"))
-        by_image = results.reshape(len(images), each, 2)
+        whole = len(results) // each
+        by_image = results[: whole * each].reshape(whole, each, 2)
         data = by_image[:, :, 1].astype(np.uint32).view(np.int32).astype(np.int64)
-        answers = Answers(data[:, 0], data[:, 1], data[:, 2:], by_image[:, 0, 0])
-        return answers, self._trace(traced) if traced else {}
+        return Answers(data[:, 0], data[:, 1], data[:, 2:], by_image[:, 0, 0])
 
     @property
     def _unread(self) -> bool:
@@ -127,20 +156,22 @@ class Simulation:
     # --- Traces ----------------------------------------------------------------------------------
 
     def _trace(self, images: int) -> Trace:
+        assert self._watched is not None, "only a plan has probes"
+        cores = self._watched.chip.network.layers
         probes = {probe.name: probe for probe in self._watched.probes}
         found = {}
-        for k, layer in enumerate(self._net.layers):
+        for k, (layer, core) in enumerate(zip(self._net.layers, cores, strict=True)):
             steps = images * self._net.timesteps
             by_image = (images, self._net.timesteps, *layer.shape)
-            sent = self._sent(probes[f"sent{k}"], k, layer, steps).reshape(by_image)
-            held = self._held(probes[f"held{k}"], k, layer, steps).reshape(by_image)
+            sent = self._sent(probes[f"sent{k}"], core, layer, steps).reshape(by_image)
+            held = self._held(probes[f"held{k}"], core, layer, steps).reshape(by_image)
             found[layer.name] = LayerTrace(sent, None if layer.neuron is None else held)
         return found
 
-    def _sent(self, probe: Probe, number: int, layer: FixedLayer, steps: int) -> Ints:
+    def _sent(self, probe: Probe, core: Layer, layer: FixedLayer, steps: int) -> Ints:
         """What the layer sent, from its events: (timesteps of all images, C, H, W)."""
         bits, _ = self._records(probe)
-        at = _fields(self._watched.chip.network.layers[number].o.payload.shape(), bits)
+        at = _fields(core.o.payload.shape(), bits)
         step = _steps(at["kind"])
         is_event = (at["kind"] == EVENT) & (step < steps)
         sent = np.zeros((steps, *layer.shape), np.int64)
@@ -148,9 +179,8 @@ class Simulation:
         np.add.at(sent, where, at["value"][is_event])
         return sent
 
-    def _held(self, probe: Probe, number: int, layer: FixedLayer, steps: int) -> Ints:
+    def _held(self, probe: Probe, core: Layer, layer: FixedLayer, steps: int) -> Ints:
         """Its membranes, from the words of its passes."""
-        core = self._watched.chip.network.layers[number]
         places, values = self._records(probe)
         at = _fields(core.seen_place.shape(), places)
         step, lanes, width = _steps(at["kind"]), core.plan.lanes, core.plan.neurons.bits
@@ -168,6 +198,11 @@ class Simulation:
         raw = np.fromfile(self._path / probe.name, np.uint8).reshape(-1, sum(sizes))
         bits = np.unpackbits(raw, axis=1, bitorder="little")
         return bits[:, : 8 * sizes[0]], bits[:, 8 * sizes[0] :]
+
+
+def verilog_of_chip(chip: Watched) -> bytes:
+    """Module `top`. ToolError without yosys."""
+    return verilog_of(rtlil_of(chip, chip.ports))
 
 
 def _stored_bytes(bits: int) -> int:
