@@ -30,7 +30,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from bench.networks import BYTES, ROOT, UNIT, Network
+from bench.networks import BYTES, ROOT, SCATTER_GATHER, UNIT, Network
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann
@@ -127,6 +127,7 @@ SUBJECTS = {
         False,
         "scatter-gather",
     ),
+    **{name: Subject(network, True) for name, network in SCATTER_GATHER.items()},
     "brevitas_qcdq": Subject(Network(f"{EXAMPLES}/brevitas_qcdq.onnx", "mnist", UNIT, None), True),
     "brevitas_qonnx": Subject(
         Network(f"{EXAMPLES}/brevitas_qonnx.onnx", "mnist", UNIT, None), True

@@ -109,4 +109,8 @@ QUANTISED = {
     "lenet_ref_sparse": Network("examples/sparse_lenet/lenet_ref_sparse.onnx", "mnist", UNIT, None),
     "ternary": Network("examples/quantised/scatter_gather_lenet.onnx", "mnist", UNIT, None),
 }
+SCATTER_GATHER = {  # the LeNet of Zou et al. 2021
+    "four_spikes": Network("examples/scatter_gather/four_spikes.onnx", "mnist", UNIT, 99.37),
+    "one_spike": Network("examples/scatter_gather/one_spike.onnx", "mnist", UNIT, 99.27),
+}
 NETWORKS = MNIST | CIFAR10 | KEYWORDS | TRAINED_HERE | WITHOUT_DATA
