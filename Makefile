@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-boards bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
 	@echo "make bench-area   what hardware takes, estimated and synthesised; a quarter of an hour"
 	@echo "make bench-boards   whole traces on every emulated processor; half an hour"
+	@echo "make bench-hardware   chips compiled by Verilator: whole traces, cycles; half an hour"
 	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
 	@echo "make bench-mapping   networks on simulated crossbar cores; some minutes"
 	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
@@ -67,6 +68,9 @@ bench-area: $(READY)
 
 bench-boards: $(READY)
 	$(BIN)/python -m bench.boards
+
+bench-hardware: $(READY)
+	$(BIN)/python -m bench.hardware
 
 bench-lossless: $(READY)
 	$(BIN)/python -m bench.lossless

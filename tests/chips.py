@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count, islice
 
-import numpy as np
 from snngen_hdl.chip import ChipPlan
 from snngen_hdl.layer import LayerPlan
 
@@ -63,25 +62,23 @@ def supported(numbers: int, start: int = 0) -> Iterator[tuple[int, FixedNet]]:
 
 
 def with_weight_changed(plan: ChipPlan, layer: str) -> ChipPlan:
-    """One weight of `layer` is one off: the first of a word in the middle of its first synapse."""
+    """One weight of `layer`, in the middle of its first synapse's, is one off."""
+    return _with_weight(plan, layer, lambda weight, _: weight + (1 if weight < 0 else -1))
+
+
+def with_weight_at_limit(plan: ChipPlan, layer: str) -> ChipPlan:
+    """The same weight is the least, or where it is negative the largest, that its bits can hold."""
+    return _with_weight(plan, layer, lambda weight, most: most - 1 if weight < 0 else -most)
+
+
+def _with_weight(plan: ChipPlan, layer: str, change: Callable[[int, int], int]) -> ChipPlan:
     (k,) = (k for k, known in enumerate(plan.network.layers) if known.name == layer)
     known = plan.network.layers[k]
-    weights = known.routes[0].weights.copy()
+    first, *others = known.routes
+    weights = first.weights.copy()
     at = (*(size // 2 for size in weights.shape[:-1]), 0)
-    weights[at] += 1 if weights[at] < 0 else -1
-    return _with_layer(
-        plan,
-        k,
-        replace(known, routes=(replace(known.routes[0], weights=weights), *known.routes[1:])),
-    )
-
-
-def with_bias_changed(plan: ChipPlan, layer: str) -> ChipPlan:
-    """The bias of channel 0 of `layer` is one more."""
-    (k,) = (k for k, known in enumerate(plan.network.layers) if known.name == layer)
-    known = plan.network.layers[k]
-    bias = known.neurons.bias + (np.arange(len(known.neurons.bias)) == 0)
-    return _with_layer(plan, k, replace(known, neurons=replace(known.neurons, bias=bias)))
+    weights[at] = change(int(weights[at]), 1 << (first.weight_bits - 1))
+    return _with_layer(plan, k, replace(known, routes=(replace(first, weights=weights), *others)))
 
 
 def _with_layer(plan: ChipPlan, place: int, layer: LayerPlan) -> ChipPlan:

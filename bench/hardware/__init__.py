@@ -1,0 +1,1 @@
+"""Chips compiled by Verilator beside the golden model."""
