@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count, islice
 
+import numpy as np
 from snngen_hdl.chip import ChipPlan
 from snngen_hdl.layer import LayerPlan
 

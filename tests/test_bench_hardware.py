@@ -57,11 +57,8 @@ def test_what_is_wrong_is_told(records) -> None:
     broken["random"]["01"]["difference"] = "image 0, layer 'x'"
     for fault in broken["faults"].values():
         fault |= {"traces": None, "counts": None}
-    assert wrong(broken) == [
-        f"images {label}",
-        "random 01",
-        f"fault {next(iter(records['faults']))}",
-    ]
+    faults = [f"fault {label}" for label in (*records["faults"], "by outputs and spike counts")]
+    assert wrong(broken) == [f"images {label}", "random 01", *faults]
     text = page(broken)
     assert "**answers of images alone**" in text and "**image 0, layer 'x'**" in text
 
