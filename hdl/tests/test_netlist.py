@@ -163,8 +163,8 @@ def test_other_chips(make: Callable[[], FixedNet], board: str, stage: str) -> No
 
 @dataclass(frozen=True)
 class Ram:
-    """`read`: bits of a word that is read, where not as many as are written. `apart`: what is read
-    is never what is written in the same cycle, and yosys is told so.
+    """`apart`: what is read is never what is written in the same cycle, and yosys is told so.
+    `same_address`: for both, and what is read is new if it `is_transparent`, else old.
     """
 
     words: int
@@ -173,6 +173,7 @@ class Ram:
     is_rom: bool = False
     apart: bool = False
     same_address: bool = False
+    is_transparent: bool = False
 
 
 class Zoo(Elaboratable):
@@ -219,11 +220,11 @@ class Zoo(Elaboratable):
         m.submodules[f"memory{number}"] = memory = Memory(
             shape=unsigned(ram.bits), depth=ram.words, init=init.tolist(), attrs=attributes
         )
-        read = memory.read_port()
+        write = None if ram.is_rom else memory.write_port(granularity=ram.granularity or None)
+        read = memory.read_port(transparent_for=[write] if ram.is_transparent else [])
         at = random[: len(read.addr)]
         m.d.comb += [read.addr.eq(at), read.en.eq(random[40:42] != 0)]
-        if not ram.is_rom:
-            write = memory.write_port(granularity=ram.granularity or None)
+        if write is not None:
             to = at if ram.same_address else random[17 : 17 + len(read.addr)]
             m.d.comb += [
                 write.addr.eq(Cat(~at[0], to[1:]) if ram.apart else to),
@@ -239,6 +240,8 @@ ECP5 = [Ram(16384 // bits, bits + bits // 8, apart=bits % 4 == 1) for bits in (1
 ECP5 += [Ram(512, 36, granularity=9), Ram(1024, 18, granularity=9, apart=True)]
 ECP5 += [Ram(16384 // b, b + b // 8, is_rom=True) for b in (1, 2, 4, 8, 16, 32)]
 ECP5 += [Ram(16384 // b, b + b // 8, same_address=True) for b in (1, 2, 4, 8, 16)]
+ECP5 += [Ram(4096, 4, same_address=True, is_transparent=True)]
+ECP5 += [Ram(1024, 18, 9, same_address=True, is_transparent=True)]
 PRODUCTS = [
     (18, True, 18, True),
     (18, False, 18, False),
@@ -278,6 +281,11 @@ def test_memories_and_products_of_ecp5(require) -> None:
     for port, widths in (("A", {1, 2, 4, 9, 18, 36}), ("B", {1, 2, 4, 9, 18, 36})):
         found = re.findall(rf"DATA_WIDTH_{port}\(32'd(\d+)\)", text)
         assert {int(width) for width in found} == widths
+    wrong = netlist.files["ecp5_cells.v"].replace(b"+ 4 * at[2]", b"+ 4 * at[3]")
+    files = {**netlist.files, "ecp5_cells.v": wrong}
+    found = answers_of(tiny(), random_images(tiny(), 2000), files, netlist.options)
+    assert not np.array_equal(expected, found.outputs)
+    assert set(re.findall(r"WRITEMODE_.\(\"(\w+)\"", text)) == {"READBEFOREWRITE"}
     assert np.array_equal(expected, got)
 
 
@@ -297,7 +305,7 @@ endmodule
         ('DP16KD #(.CLKBMUX("INV")) x();', "inverted_clock_is_not_modelled"),
         ('DP16KD #(.CSDECODE_A("0b001")) x();', "CSDECODE_is_not_modelled"),
         ("DP16KD #(.DATA_WIDTH_A(5)) x();", "width_is_not_modelled"),
-        ('DP16KD #(.WRITEMODE_A("X")) x();', "WRITEMODE_is_not_modelled"),
+        ('DP16KD #(.WRITEMODE_A("WRITETHROUGH")) x();', "WRITEMODE_is_not_modelled"),
         ("DP16KD #(.WID(1)) x();", "WID"),
         ('MULT18X18D #(.REG_OUTPUT_CLK("CLK0")) x();', "with_registers_is_not_modelled"),
         ("MULT18X18D x(.CLK0(clk));", "CLK0"),

@@ -7,6 +7,8 @@
 // A block of memory: both ports 1, 2, 4, 9 or 18 bits wide, or port A 36 bits that it writes and B
 // any width that it reads. No output registers, resets, chip selects or inverted clocks.
 //
+// A port that writes keeps what it read, or reads what was there (READBEFOREWRITE).
+//
 // Rows of 36 bits are four bytes of 9; accesses of 1, 2 and 4 bits do not reach the ninth. What one
 // port reads while the other one writes it is undefined: here every such bit is wrong.
 module DP16KD (
@@ -136,7 +138,7 @@ module DP16KD_port #(parameter WIDTH = 18, MODE = "NORMAL") (
             assign bytes = {{9{at[3]}}, {9{at[2]}}, {9{at[1]}}, {9{at[0]}}};
         else
             assign bytes = ~36'd0;
-        if (MODE != "NORMAL" && MODE != "WRITETHROUGH" && MODE != "READBEFOREWRITE")
+        if (MODE != "NORMAL" && MODE != "READBEFOREWRITE")
             DP16KD_WRITEMODE_is_not_modelled x();
     endgenerate
     localparam [35:0] MASK = 36'hFFFFFFFFF >> (36 - WIDTH);
@@ -149,8 +151,6 @@ module DP16KD_port #(parameter WIDTH = 18, MODE = "NORMAL") (
             out <= ((held ^ other) >> low) & MASK;
         else if (enable & write && MODE == "READBEFOREWRITE")
             out <= (held >> low) & MASK;
-        else if (enable & write && MODE == "WRITETHROUGH")
-            out <= (((held & ~written) | (data & written)) >> low) & MASK;
 endmodule
 
 // A product, without registers and cascades.
