@@ -67,6 +67,14 @@ def test_where_there_is_no_room_for_witnesses(monkeypatch) -> None:
     assert IDENTITY.unpack_from(plain.identity)[6] == PLAIN
 
 
+def _with_a_weight_off(design: bytes) -> bytes:
+    text = design.decode()
+    found = re.search(r"^( *synapse0_weights\[\d+\] = \d+'h[0-9a-f]*)([0-9a-f]);$", text, re.M)
+    assert found is not None
+    digit = "1" if found[2] == "0" else "0"
+    return (text[: found.end(1)] + digit + text[found.end(2) :]).encode()
+
+
 def test_verify(monkeypatch, require) -> None:
     """Equal as it is; with one weight off, that is named."""
     require("verilator")
@@ -80,16 +88,26 @@ def test_verify(monkeypatch, require) -> None:
     assert 0 < interval.best <= interval.mean <= interval.worst < latency.best <= latency.worst
     right = simulation.verilog_of
 
-    def faulty(source: bytes) -> bytes:
-        text = right(source).decode()
-        found = re.search(r"^( *synapse0_weights\[\d+\] = \d+'h[0-9a-f]*)([0-9a-f]);$", text, re.M)
-        assert found is not None
-        digit = "1" if found[2] == "0" else "0"
-        return (text[: found.end(1)] + digit + text[found.end(2) :]).encode()
-
-    monkeypatch.setattr(simulation, "verilog_of", faulty)
+    monkeypatch.setattr(simulation, "verilog_of", lambda source: _with_a_weight_off(right(source)))
     result = verify(net, images, target="hdl", full_trace_images=2)
     assert re.search("layer '(conv|dense)', neuron .*: membrane expected", str(result))
+
+
+@pytest.mark.slow
+def test_waves(monkeypatch, require, tmp_path: Path, capsys) -> None:
+    """Of the image that differs; nothing where none does."""
+    require("verilator")
+    fixed_file.save(small(), tmp_path / "small.snn")
+    out = tmp_path / "out.vcd"
+    words = f"verify {tmp_path / 'small.snn'} --target hdl --limit 2 --waves {out}"
+    assert said(words, capsys)[0] == 0 and not out.exists()
+    right = simulation.verilog_of
+    monkeypatch.setattr(simulation, "verilog_of", lambda source: _with_a_weight_off(right(source)))
+    code, told, _ = said(words, capsys)
+    assert code == 1 and f"waves of image 0: {out}" in told
+    text = out.read_text()
+    assert "$date" not in text and re.search(r"^ *\$var .* out_data ", text, re.M)
+    assert text.count("\n#") > 500
 
 
 @pytest.fixture

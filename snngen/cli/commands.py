@@ -51,6 +51,7 @@ from snngen.compare import compare
 from snngen.doctor import advise, altered, check_layers, diagnose
 from snngen.errors import ConversionError, Problem
 from snngen.evaluate import ENGINES, evaluate_samples
+from snngen.files import write_file
 from snngen.fixed import FixedNet
 from snngen.pipeline import build_in_steps
 from snngen.targets.c.boards import BOARDS, board_named, check_board, processor_of
@@ -172,11 +173,21 @@ def verify(
             "in place of the chip itself"
         ),
     ] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            help="of target hdl: where an image differs, write all signals of the chip while it "
+            "runs that image alone to this VCD file"
+        ),
+    ] = None,
 ) -> None:
     """Compile what a target emits, run it beside the network, and compare every bit."""
     chosen = target_named(target)
     if netlist is not None and (chosen != "hdl" or out is not None):
         raise ConversionError(Problem("option --netlist", "goes with --target hdl, without --out"))
+    if waves is not None and (chosen != "hdl" or netlist is not None):
+        rule = "goes with --target hdl, without --netlist"
+        raise ConversionError(Problem("option --waves", rule))
     net = obtain(model, conversion).net
     files = None if out is None else read_emitted(out, net)
     shown = verification_images(images, limit, net, conversion.fitting)
@@ -185,6 +196,8 @@ def verify(
         return
     result = verify_target(net, shown, target=chosen, files=files, on=on)
     say(summaries.network_line(net), str(result), *summaries.cycle_lines(result.timing))
+    if waves is not None and result.difference is not None:
+        _write_waves(net, shown, result.difference.image, on, waves)
     if not result.is_equal:
         raise typer.Exit(FAILED)
 
@@ -196,6 +209,15 @@ def _verify_netlist(net: FixedNet, images: NDArray[np.uint8], on: str | None, st
     say(summaries.network_line(net), str(result))
     if not result.is_equal:
         raise typer.Exit(FAILED)
+
+
+def _write_waves(
+    net: FixedNet, images: NDArray[np.uint8], image: int, on: str | None, path: Path
+) -> None:
+    from snngen.targets.hdl.engine import waves  # as above
+
+    write_file(path, waves(net, images[image : image + 1], on))
+    say(f"waves of image {image}: {path}")
 
 
 @app.command()

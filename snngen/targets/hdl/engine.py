@@ -78,6 +78,15 @@ def engine_for(net: FixedNet, name: str | None = None) -> ChipEngine:
     return ChipEngine(net, lay_out(net, board).plan, hertz=board.hertz)
 
 
+def waves(net: FixedNet, image: NDArray[np.uint8], name: str | None = None) -> bytes:
+    """All signals of the chip for that board while it runs one image (1, C, H, W), as VCD. Errors
+    are those of `engine_for`.
+    """
+    plan = lay_out(net, board_named(GENERIC if name is None else name)).plan
+    with Simulated(net, plan, options=["--trace"]) as chip:
+        return chip.waves(image)
+
+
 def _totals(net: FixedNet, seen: Trace, *, magnitudes: bool) -> dict[str, NDArray[np.int64]]:
     """What each layer but the last sent, summed over time: (batch, C, H, W)."""
     sent = {

@@ -132,6 +132,12 @@ class Simulation:
         """What comes within so many cycles for `images` (n, C, H, W): perhaps answers to fewer."""
         return self._run(images, 0, 0, 0, 0, cycles)
 
+    def waves(self, images: NDArray[np.uint8]) -> bytes:
+        """All signals in every cycle, as VCD: two units of time a cycle; it takes --trace."""
+        self._run(images, 0, 0, 0, 0, CYCLES)
+        content = (self._path / "waves").read_bytes()
+        return re.sub(rb"\$date.*?\$end\n", b"", content, count=1, flags=re.S)
+
     def _run(self, images: NDArray[np.uint8], *numbers: int) -> Answers:
         """Answers of the bench, whose arguments `numbers` follow how many words an image has."""
         net = self._net
