@@ -59,7 +59,7 @@ def bit_of(memory: str) -> Change:
     def change(text: str) -> str:
         blocks = re.finditer(r"^  (?:SB_RAM40_4K|DP16KD) #\((?:\n    .*)+\n  \) (\S+)", text, re.M)
         begin = next(block.start() for block in blocks if f".{memory}." in block[1])
-        found = re.compile(r"INIT(?:VAL_0)?_0\(\d+'[bh][0-9a-fx]*([0-9a-f])x*\)").search(
+        found = re.compile(r"INIT(?:VAL_0|_)0\(\d+'[bh][0-9a-fx]*([0-9a-f])x*\)").search(
             text, begin
         )
         assert found is not None
