@@ -49,6 +49,7 @@ CASES = (
     Case("digits, N=3, 4 bits", "digits", DIGITS, "hx8k_evn"),
     Case("digits, N=3, 4 bits", "digits", DIGITS, "icebreaker"),
     Case("lenet_ref_q4, N=4, 7 bits", "lenet_ref_q4", QUANTISED, "ulx3s_85f"),
+    Case("LeNet of scatter and gather, four spikes", "four_spikes", QUANTISED, "ulx3s_85f"),
 )
 FAULTY_RANDOM = 23
 

@@ -14,7 +14,7 @@ from snngen_hdl.chip import Chip, ChipPlan
 from bench.accuracy import Subject
 from bench.boards import DIGITS, check_model
 from bench.hardware.rates import firing, firing_at, lenet
-from bench.networks import NETWORKS, QUANTISED
+from bench.networks import NETWORKS, QUANTISED, SCATTER_GATHER
 from snngen.convert import Options
 from snngen.errors import ConversionError
 from snngen.fixed import FixedLayer, FixedNet
@@ -77,7 +77,7 @@ class Case:
         """The network; images of its test set, then of its training set until there are `count`;
         and labels of the first ones.
         """
-        subject = Subject(self.network, (NETWORKS | QUANTISED | DIGITS)[self.network])
+        subject = Subject(self.network, (NETWORKS | QUANTISED | SCATTER_GATHER | DIGITS)[self.network])
         net, test = subject.convert(self.options), subject.test
         assert test.labels is not None
         more = subject.network.training(net.input.shape, max(1, count - len(test.images)))
