@@ -77,7 +77,8 @@ class Case:
         """The network; images of its test set, then of its training set until there are `count`;
         and labels of the first ones.
         """
-        subject = Subject(self.network, (NETWORKS | QUANTISED | SCATTER_GATHER | DIGITS)[self.network])
+        known = NETWORKS | QUANTISED | SCATTER_GATHER | DIGITS
+        subject = Subject(self.network, known[self.network])
         net, test = subject.convert(self.options), subject.test
         assert test.labels is not None
         more = subject.network.training(net.input.shape, max(1, count - len(test.images)))
