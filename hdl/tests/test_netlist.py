@@ -96,7 +96,7 @@ def test_a_chip_and_a_fault_in_it(make, board, fault, require, monkeypatch) -> N
     require("verilator")
     net = make()
     given = netlist_of(smallest(net), BOARDS[board])
-    images = random_images(net, 12)
+    images = random_images(net, 60)  # not every one meets the fault
     chip = answers_of(net, images, {"top.v": given.design}, given.options)
 
     def answers(net, images, files, *others) -> Answers:
@@ -106,7 +106,7 @@ def test_a_chip_and_a_fault_in_it(make, board, fault, require, monkeypatch) -> N
     monkeypatch.setattr(netlist_check, "lay_out", lambda net, board: SimpleNamespace(plan=None))
     monkeypatch.setattr(netlist_check, "netlist_of", lambda plan, board, stage: given)
     result = verify_netlist(net, images, on=board)
-    assert result.is_equal and "class, outputs and cycles equal on 12 images" in str(result)
+    assert result.is_equal and "class, outputs and cycles equal on 60 images" in str(result)
     assert result.cells["SB_LUT4" if board == "hx8k_evn" else "LUT4"] > 100
     if fault is not None:
         given = changed(given, fault)
@@ -267,7 +267,7 @@ def both(board: str, zoo: Zoo) -> tuple[Netlist, np.ndarray, np.ndarray]:
 def test_memories_of_ice40(require) -> None:
     require("verilator")
     netlist, expected, got = both("hx8k_evn", Zoo(ICE40, []))
-    modes = set(re.findall(r"READ_MODE\(32'sd(\d)\)", netlist.files[NETLIST].decode()))
+    modes = set(re.findall(r"READ_MODE\(2'h(\d)\)", netlist.files[NETLIST].decode()))
     assert netlist.cells["SB_RAM40_4K"] >= len(ICE40) and modes == set("0123")
     assert np.array_equal(expected, got)
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -67,12 +67,15 @@ class Netlist:
 
 
 def netlist_of(plan: ChipPlan, board: Board, stage: str = SYNTHESISED) -> Netlist:
-    """The chip, with its plain bus, as cells of `board`'s FPGA after one of STAGES.
+    """The chip, its bus plain and without witnesses, as cells of `board` after one of STAGES.
 
     ConversionError for a board without tools for that stage, ToolError where one is missing or
     fails.
     """
     check_stage(board, stage)
+    # witnesses speak to the link only; with nobody to ask them, yosys' ABC was seen to crash
+    layers = tuple(replace(layer, witnessed=0) for layer in plan.network.layers)
+    plan = replace(plan, network=replace(plan.network, layers=layers))
     return cells_of(verilog_of_chip(Watched(plan, watched=False)), board, stage)
 
 
