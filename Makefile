@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-balancing bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
 	@echo "make bench-area   what hardware takes, estimated and synthesised; a quarter of an hour"
+	@echo "make bench-balancing   threshold balancing, timestep by timestep; ten minutes"
 	@echo "make bench-boards   whole traces on every emulated processor; half an hour"
 	@echo "make bench-hardware   chips compiled by Verilator: whole traces, cycles; half an hour"
 	@echo "make bench-lossless   quantised networks, every level of them; half an hour"
@@ -65,6 +66,9 @@ bench-accuracy: $(READY)
 
 bench-area: $(READY)
 	$(BIN)/python -m bench.area
+
+bench-balancing: $(READY)
+	$(BIN)/python -m bench.balancing
 
 bench-boards: $(READY)
 	$(BIN)/python -m bench.boards
