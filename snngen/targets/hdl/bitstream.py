@@ -82,7 +82,8 @@ def build(files: Mapping[str, bytes], board: Board, folder: Path) -> Bitstream:
     timing = log.read_text() if log.exists() else ""
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace")
-        errors = re.findall(r"^ERROR: .*$", said + timing, re.M) or [said[-500:]]
+        errors = re.findall(r"^ERROR: .*$", said + timing, re.M) or [said[-500:].strip()]
+        errors = [error for error in errors if error] or [f"exit code {done.returncode}"]
         raise ToolError(Problem(f"the bitstream for {board.name}", "must be built", errors[0]))
     used = {
         cell: (int(some), int(there))

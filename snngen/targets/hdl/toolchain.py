@@ -52,6 +52,7 @@ def verilog_of(source: bytes) -> bytes:
         "read_rtlil top.il",
         "proc -nomux -norom",
         "memory_collect",
+        "opt_clean -purge",  # without names of fields, some of which make abc9 stop by an assertion
         f"attrmap {removed}",
         f"attrmap -modattr {removed}",
         "write_verilog -norename top.v",
