@@ -16,7 +16,7 @@ from snngen.neurons import Accumulate, Level
 from snngen.ops import Conv, Linear, Window
 from snngen.spiking import INPUT
 from snngen.targets.hdl.check import check_supported
-from snngen.targets.hdl.plan import plan_chip
+from snngen.targets.hdl.plan import Fold, plan_chip
 from tests.drawn import drawn
 from tests.networks import Builder, fixed_input
 
@@ -32,19 +32,26 @@ def small() -> FixedNet:
     return builder.finish()
 
 
-def planned(net: FixedNet, lanes: int, banks: int, *, stutters: bool, depth: int) -> ChipPlan:
-    """`lanes` and `banks` in each layer that has as many channels and columns; `depth` places in
-    each queue.
+def planned(net: FixedNet, fold: Fold, *, stutters: bool, depth: int) -> ChipPlan:
+    """Each layer as `fold` says, as far as it has so many channels, columns and rows; `depth`
+    places in each queue.
     """
     folds = {
-        layer.name: (
-            1 if layer.is_wiring else min(lanes, layer.shape[0]),
-            min(banks, layer.shape[2]),
+        layer.name: Fold(
+            1 if layer.is_wiring else min(fold.lanes, layer.shape[0]),
+            min(fold.banks, layer.shape[2]),
+            min(fold.bank_rows, layer.shape[1]),
+            fold.queued,
         )
         for layer in net.layers
     }
     plan = plan_chip(net, folds, ahead=depth, link=depth)
     return replace(plan, network=replace(plan.network, stutters=stutters))
+
+
+def width(number: int) -> Fold:
+    """One of many, for a random network of that number."""
+    return Fold(1 + number % 4, 1 + number % 3, 1 + number % 5 % 3, number % 7 < 3)
 
 
 def is_supported(net: FixedNet) -> bool:

@@ -32,7 +32,7 @@ from snngen.convert import Options
 from snngen.errors import ToolError
 from snngen.targets.hdl.area import FEATURES, FITTED, contents, counted, features
 from snngen.targets.hdl.family import FAMILIES, Family
-from snngen.targets.hdl.plan import plan_layer
+from snngen.targets.hdl.plan import Fold, plan_layer
 from snngen.targets.hdl.toolchain import run
 
 RESULTS = ROOT / "bench/results/area.json"
@@ -86,8 +86,8 @@ def layers() -> Iterator[tuple[str, str, LayerPlan]]:
         net = subject.convert(case.options)
         for lanes, banks in case.folds:
             for layer in net.layers[: case.layers]:
-                fold = 1 if layer.is_wiring else min(lanes, layer.shape[0])
-                plan = plan_layer(net, layer, fold, min(banks, layer.shape[2]), 2)
+                most = 1 if layer.is_wiring else min(lanes, layer.shape[0])
+                plan = plan_layer(net, layer, Fold(most, min(banks, layer.shape[2])), 2)
                 kind = case.options.neuron
                 yield case.network, f"{case.network}, {kind}, {lanes} x {banks}, {layer.name}", plan
 

@@ -24,11 +24,11 @@ from snngen.simulate import simulate
 from snngen.targets.hdl.boards import BOARDS, Board
 from snngen.targets.hdl.engine import ChipEngine
 from snngen.targets.hdl.layout import Layout, lay_out
-from snngen.targets.hdl.plan import plan_chip
+from snngen.targets.hdl.plan import Fold, plan_chip
 from snngen.targets.hdl.toolchain import rtlil_of
 from snngen.targets.timing import Spread
 from snngen.verify import Difference, verify_with
-from tests.chips import planned, with_weight_at_limit, with_weight_changed
+from tests.chips import planned, width, with_weight_at_limit, with_weight_changed
 from tests.drawn import drawn
 from tests.networks import random_images
 
@@ -142,12 +142,12 @@ def _random(number: int, net: FixedNet, plan: ChipPlan, pauses: int) -> Record:
     given = random_images(net, RANDOM_IMAGES)
     check_model(net, given)
     difference, numbers = whole_traces(net, plan, given, pauses)
-    lanes, banks = _width(number)
+    fold = width(number)
     return {
         "input": "x".join(map(str, net.input.shape)),
         "timesteps": net.timesteps,
         "layers": ", ".join(_layer(layer) for layer in net.layers),
-        "width": f"{lanes} x {banks}",
+        "width": f"{fold.lanes} x {fold.banks} x {fold.bank_rows}",
         "stops": _stops(number),
         "numbers": numbers,
         "difference": difference,
@@ -156,9 +156,9 @@ def _random(number: int, net: FixedNet, plan: ChipPlan, pauses: int) -> Record:
 
 def random_chip(number: int) -> tuple[FixedNet, ChipPlan, int]:
     """Random network `number`, its chip, and how often the bench pauses, in %."""
-    net, (lanes, banks) = drawn(number), _width(number)
+    net = drawn(number)
     links, bench = number % 4 in (1, 3), number % 4 in (2, 3)
-    plan = planned(net, lanes, banks, stutters=links, depth=2 + number % 8)
+    plan = planned(net, width(number), stutters=links, depth=2 + number % 8)
     return net, plan, PAUSES if bench else 0
 
 
@@ -175,7 +175,7 @@ def whole_traces(
     return _said(found.difference), found.values
 
 
-def rate(share: float, folds: Mapping[str, tuple[int, int]], board: Board) -> Item:
+def rate(share: float, folds: Mapping[str, Fold], board: Board) -> Item:
     """Cycles of the LeNet whose neurons fire with `share`, on cores of the widths `folds`."""
     net, training, test = lenet()
     net = firing_at(net, training, share)
@@ -247,10 +247,6 @@ def _operator(op: Op) -> str:
     if isinstance(op, Conv) and op.groups > 1:
         return "DepthwiseConv" if op.weight.shape[1] == 1 else "GroupedConv"
     return type(op).__name__
-
-
-def _width(number: int) -> tuple[int, int]:
-    return 1 + number % 4, 1 + number % 3
 
 
 def _stops(number: int) -> str:

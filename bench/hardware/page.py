@@ -37,8 +37,9 @@ RANDOM = """
 ## Random networks
 
 Whole traces of three images that follow each other: every output and membrane of every neuron at
-every timestep. *Width*: lanes x banks of every layer that has as many channels and columns.
-*Stops*: at random, between cores (links), or where images are given and answers taken (bench).
+every timestep. *Width*: lanes x banks x rows of banks of every layer that has as many channels,
+columns and rows. *Stops*: at random, between cores (links), or where images are given and answers
+taken (bench).
 
 | input | T | layers | width | stops | numbers compared | different |
 |---|---|---|---|---|---|---|

@@ -164,12 +164,11 @@ class Serialises(StreamClaims):
 class Scatters(StreamClaims):
     """An event leaves as the operations that `Scatter.compute` lists, in order; a marker as one."""
 
-    def __init__(self, routes: Routes, *, width: int, groups: int, banks: int, depth: int) -> None:
+    def __init__(self, routes: Routes, **sizes: int) -> None:
+        """`sizes`: those that `Scatter` takes."""
         super().__init__()
         self.routes, self.most = routes, 3
-        self.make = lambda: Scatter(
-            routes, unsigned(2), width=width, groups=groups, banks=banks, depth=depth
-        )
+        self.make = lambda: Scatter(routes, unsigned(2), **sizes)
 
     def state(self, m: Module) -> None:
         m.submodules.core = part = self.make()

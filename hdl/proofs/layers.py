@@ -37,7 +37,9 @@ def convolution(source: Shape3, channels: int, lanes: int, seed: int) -> Routes:
     return Routes(source, rows, columns, None, weights, 3)
 
 
-def plan(shape: Shape3, sources: Sequence[int], *, lanes: int, banks: int) -> LayerPlan:
+def plan(
+    shape: Shape3, sources: Sequence[int], *, lanes: int, banks: int, bank_rows: int = 1
+) -> LayerPlan:
     """A layer of `shape` that reads sources of so many channels, whose events are 0 or 1."""
     channels, height, width = shape
     zeros = np.zeros(channels, np.int64)
@@ -52,6 +54,7 @@ def plan(shape: Shape3, sources: Sequence[int], *, lanes: int, banks: int) -> La
         sent=(0, 1),
         lanes=lanes,
         banks=banks,
+        bank_rows=bank_rows,
         ahead=2,
     )
 

@@ -155,6 +155,14 @@ EVENTS = [
         Bug(Scatter, "elaborate", "Mux(loop.is_last, 0, loop.count + 1)", "loop.count + 1",
             "the right operation, in order"),
     ),
+    Proof(
+        "Scatter, 2 x 2 banks", "an event leaves as the additions to all neurons that it reaches",
+        "3 x 3 kernel on 2 x 2 places, 2 channels to 2 groups, any tokens",
+        lambda: Scatters(_routes(2, 2, 4), width=2, groups=2, banks=2, bank_rows=2, depth=2),
+        "pdr", 40,
+        Bug(Scatter, "elaborate", "rows.eq(row.rows)", "rows.eq(0)",
+            "the right operation, in order"),
+    ),
 ]  # fmt: skip
 FIRES = {  # of each form, the bug that is planted in it
     (False, False, 1, False): ('w >= late["threshold"]', 'w > late["threshold"]', "v"),
@@ -252,6 +260,12 @@ LAYERS = [
         "Layer, 2 banks", EXACT, "2 columns, 2 timesteps",
         lambda: Computes(plan((1, 1, 2), [1], lanes=1, banks=2), 2), "bmc", 38,
         Bug(Raster, "elaborate", "(width - 1) % self.banks", "0",
+            "a marker ends the timestep when all have sent"),
+    ),
+    Proof(
+        "Layer, 2 rows of banks", EXACT, "2 rows, 2 timesteps",
+        lambda: Computes(plan((1, 2, 1), [1], lanes=1, banks=1, bank_rows=2), 2), "bmc", 38,
+        Bug(Raster, "elaborate", "(height - 1) % self.bank_rows", "0",
             "a marker ends the timestep when all have sent"),
     ),
     Proof(

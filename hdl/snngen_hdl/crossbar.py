@@ -27,9 +27,9 @@ DRAIN = 4  # so many cycles after an addition, the pass may begin
 
 class Crossbar(wiring.Component):
     """Takes the operations of one `Scatter` for each synapse, one per cycle, into `lanes` sums of
-    each of `banks` banks. When all of them have come to the marker, `unit` passes over all neurons
-    and hands out a word of `lanes` neurons per cycle, while fewer than `ahead` words are not yet
-    `taken`.
+    each bank, of which there are `banks` in each of `bank_rows` rows. When all of them have come to
+    the marker, `unit` passes over all neurons and hands out a word of `lanes` neurons per cycle,
+    while fewer than `ahead` words are not yet `taken`.
 
     `takes_largest`: in place of the sum, for max pooling of counts. `shows_membranes`: in words
     too.
@@ -43,15 +43,18 @@ class Crossbar(wiring.Component):
         *,
         banks: int,
         ahead: int,
+        bank_rows: int = 1,
         takes_largest: bool = False,
         shows_membranes: bool = False,
     ) -> None:
-        self.shape, self.scatters, self.unit, self.banks = shape, tuple(scatters), unit, banks
+        self.shape, self.scatters, self.unit = shape, tuple(scatters), unit
+        self.banks, self.bank_rows = banks, bank_rows
         self.ahead, self.takes_largest = ahead, takes_largest
         self.shows_membranes = shows_membranes
         self.blocks = -(-shape[2] // banks)
-        self.depth = shape[1] * self.blocks * unit.groups
-        self.in_unit = 3 if banks == 1 else 4
+        self.depth = -(-shape[1] // bank_rows) * self.blocks * unit.groups
+        self.memories = bank_rows * banks
+        self.in_unit = 3 if self.memories == 1 else 4
         self.place_layout = data.StructLayout(
             {
                 "kind": Kind,
@@ -107,7 +110,7 @@ class Crossbar(wiring.Component):
         m.d.sync += address.eq(begun.address)
         state = data.ArrayLayout(unit.lane, unit.lanes)
         held = []
-        for b in range(self.banks):
+        for b in range(self.memories):
             m.submodules[f"bank{b}"] = ram = memory.Memory(
                 shape=state, depth=self.depth, init=self._content, attrs={"no_rw_check": "1"}
             )
@@ -125,7 +128,7 @@ class Crossbar(wiring.Component):
                 m.d.comb += write.data[k].eq(Mux(leaving, unit.keeps[k], total))
             held.append(Value.cast(u))
         word = Signal(state, reset_less=True)
-        chosen = m.d.comb if self.banks == 1 else m.d.sync
+        chosen = m.d.comb if self.memories == 1 else m.d.sync
         chosen += Value.cast(word).eq(choose(bank[-1], held))
         m.d.comb += [
             unit.group.eq(group[-1]),
@@ -151,39 +154,54 @@ class Crossbar(wiring.Component):
 
     def _grants(self, m: Module, inputs: Sequence[Any], finished: Value) -> tuple[Signal, Value]:
         """Which input adds in this cycle, and whether none has for as long as the pass needs."""
-        lines = [Signal(index(self.depth), name=f"line_before{j}") for j in range(HAZARD)]
+        sums = self._sums(inputs[0].payload).shape()
+        last = [Signal(sums, name=f"line_before{j}") for j in range(HAZARD)]
         before = Signal(DRAIN)
         wants, grants = Signal(len(inputs)), Signal(len(inputs))
         for k, i in enumerate(inputs):
-            clash = Cat(before[j] & (i.payload.line == lines[j]) for j in range(HAZARD)).any()
+            these = self._sums(i.payload)
+            clash = Cat(before[j] & _meet(these, last[j]) for j in range(HAZARD)).any()
             m.d.comb += [
                 wants[k].eq(i.valid & (i.payload.kind == Kind.EVENT) & ~clash),
                 grants[k].eq(wants[k] & ~wants[:k].any() if k else wants[k]),
                 i.ready.eq(grants[k] | finished),
             ]
-        line = choose(grants, [i.payload.line for i in inputs])
-        m.d.sync += [before.eq(Cat(grants.any(), before)), lines[0].eq(line)]
-        m.d.sync += [lines[j].eq(lines[j - 1]) for j in range(1, HAZARD)]
+        now = choose(grants, [Value.cast(self._sums(i.payload)) for i in inputs])
+        m.d.sync += [before.eq(Cat(grants.any(), before)), Value.cast(last[0]).eq(now)]
+        m.d.sync += [last[j].eq(last[j - 1]) for j in range(1, HAZARD)]
         return grants, ~before.any()
+
+    def _sums(self, operation: Any) -> Any:
+        """Which sums an operation adds to, without regard to columns."""
+        if self.bank_rows == 1:
+            return data.View(data.StructLayout({"line": index(self.depth)}), operation.line)
+        row = data.StructLayout({"valid": 1, "block": index(self.depth)})
+        layout = data.StructLayout(
+            {"line": operation.line.shape(), "rows": data.ArrayLayout(row, self.bank_rows)}
+        )
+        rows = Cat(Cat(r.valid, r.block) for r in operation.rows)
+        return data.View(layout, Cat(operation.line, rows))
 
     def _products(
         self, m: Module, inputs: Sequence[Any], grants: Value
     ) -> tuple[list[list[Any]], list[list[Value]]]:
         """Of each bank: where it adds, in cycles t + 3 .. t + 5; and what, by lane."""
         place = data.StructLayout({"valid": 1, "address": index(self.depth)})
-        where = [[Signal(place, name=f"add{b}_{n}") for n in range(4)] for b in range(self.banks)]
+        where = [
+            [Signal(place, name=f"add{b}_{n}") for n in range(4)] for b in range(self.memories)
+        ]
         taken = Signal(len(inputs))
         m.d.sync += taken.eq(grants)
         choices = []
         for k, (i, scatter) in enumerate(zip(inputs, self.scatters, strict=True)):
             op = Signal(scatter.operation, name=f"operation{k}", reset_less=True)
             m.d.sync += op.eq(i.payload)
-            for b in range(self.banks):
+            for b in range(self.memories):
                 with m.If(taken[k]):
-                    m.d.sync += where[b][0].address.eq(op.line + op.banks[b].block)
+                    m.d.sync += where[b][0].address.eq(self._address(op, b))
             choices.append((scatter, op))
-        for b in range(self.banks):
-            valid = Cat(taken[k] & op.banks[b].valid for k, (_, op) in enumerate(choices)).any()
+        for b in range(self.memories):
+            valid = Cat(taken[k] & self._adds(op, b) for k, (_, op) in enumerate(choices)).any()
             m.d.sync += where[b][0].valid.eq(valid)
             m.d.sync += [where[b][n].eq(where[b][n - 1]) for n in (1, 2, 3)]
         # taps arrive in t + 4, when the products are made
@@ -192,7 +210,7 @@ class Crossbar(wiring.Component):
         source = [Signal(len(inputs), name=f"source{n}") for n in range(3)]
         m.d.sync += [source[0].eq(taken), source[1].eq(source[0]), source[2].eq(source[1])]
         products = []
-        for b in range(self.banks):
+        for b in range(self.memories):
             lane = []
             for p in range(self.unit.lanes):
                 product = Signal(signed(self.unit.neurons.bits), name=f"product{b}_{p}")
@@ -201,6 +219,16 @@ class Crossbar(wiring.Component):
             products.append(lane)
         return [w[1:] for w in where], products
 
+    def _address(self, op: Any, bank: int) -> Value:
+        row, column = divmod(bank, self.banks)
+        line = op.line if self.bank_rows == 1 else op.line + op.rows[row].block
+        return line + op.banks[column].block  # type: ignore[no-any-return]
+
+    def _adds(self, op: Any, bank: int) -> Value:
+        row, column = divmod(bank, self.banks)
+        valid: Value = op.banks[column].valid
+        return valid if self.bank_rows == 1 else valid & op.rows[row].valid
+
     def _taps(self, m: Module, name: str, scatter: Scatter, op: Any) -> list[list[Value]] | None:
         """Three cycles after `op`, the weights of each bank's lanes; None where all are 1."""
         routes = scatter.routes
@@ -208,26 +236,33 @@ class Crossbar(wiring.Component):
             return None
         lanes, bits = self.unit.lanes, routes.weight_bits
         tap = data.ArrayLayout(signed(bits), lanes)
-        layout = data.ArrayLayout(tap, scatter.taps)
+        of_row = data.ArrayLayout(tap, scatter.taps)
+        layout = data.ArrayLayout(of_row, scatter.tap_rows)
         rows, columns, words, _ = routes.weights.shape
-        stored = routes.weights.reshape(rows, columns // scatter.taps, scatter.taps, words, lanes)
-        content = stored.swapaxes(2, 3).reshape(-1, scatter.taps, lanes).tolist()
+        at_once = (scatter.tap_rows, scatter.taps)
+        stored = routes.weights.reshape(
+            rows // at_once[0], at_once[0], columns // at_once[1], at_once[1], words, lanes
+        )
+        content = stored.transpose(0, 2, 4, 1, 3, 5).reshape(-1, *at_once, lanes).tolist()
         m.submodules[f"{name}_weights"] = rom = memory.Memory(
             shape=layout, depth=len(content), init=content, attrs=rom_style(layout, len(content))
         )
         port = rom.read_port()
         m.d.comb += port.addr.eq(op.weight)
-        word = Signal(layout, name=f"{name}_word", reset_less=True)
-        m.d.sync += word.eq(port.data)
         chosen = []
-        for b in range(self.banks):
-            at = [
-                Signal(scatter.operation["banks"].shape.elem_shape["tap"].shape) for _ in range(2)
-            ]
-            m.d.sync += [at[0].eq(op.banks[b].tap), at[1].eq(at[0])]
-            select = Signal(tap, name=f"{name}_tap{b}", reset_less=True)
-            m.d.sync += select.eq(Array(word[n] for n in range(scatter.taps))[at[1]])
-            chosen.append([select[p] for p in range(lanes)])
+        for r in range(self.bank_rows):
+            word = Signal(of_row, name=f"{name}_word{r}", reset_less=True)
+            given = port.data[0]
+            if self.bank_rows > 1:
+                at_row = _after(m, f"{name}_row{r}", op.rows[r].tap, 1)[1]
+                given = Array(port.data[n] for n in range(scatter.tap_rows))[at_row]
+            m.d.sync += word.eq(given)
+            for b in range(self.banks):
+                at = [Signal.like(op.banks[b].tap) for _ in range(2)]
+                m.d.sync += [at[0].eq(op.banks[b].tap), at[1].eq(at[0])]
+                select = Signal(tap, name=f"{name}_tap{r * self.banks + b}", reset_less=True)
+                m.d.sync += select.eq(Array(word[n] for n in range(scatter.taps))[at[1]])
+                chosen.append([select[p] for p in range(lanes)])
         return chosen
 
     def _value(self, m: Module, value: Value) -> Value:
@@ -275,7 +310,8 @@ class Crossbar(wiring.Component):
         return rows * (self.depth // len(rows))
 
     def _raster(self) -> Raster:
-        return Raster(self.shape, groups=self.unit.groups, banks=self.banks)
+        groups = self.unit.groups
+        return Raster(self.shape, groups=groups, banks=self.banks, bank_rows=self.bank_rows)
 
     def _begins(self, m: Module, begun: Raster, may_begin: Value) -> None:
         """Goes through all words of a pass, when it `may_begin` and there is room for them."""
@@ -298,6 +334,15 @@ def _after(m: Module, name: str, value: Value, cycles: int) -> list[Value]:
         found.append(Signal(value.shape(), name=f"{name}_after{n}"))
         m.d.sync += found[n].eq(found[n - 1])
     return found
+
+
+def _meet(these: Any, those: Any) -> Value:
+    """Whether two operations add to sums in the same line of a row of banks."""
+    line: Value = these.line == those.line
+    if len(dict(these.shape())) == 1:
+        return line
+    rows = zip(these.rows, those.rows, strict=True)
+    return line & Cat(a.valid & b.valid & (a.block == b.block) for a, b in rows).any()
 
 
 def times(value: Value, weight: Value | int) -> Value:

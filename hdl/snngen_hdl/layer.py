@@ -28,9 +28,9 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 class LayerPlan:
     """What a layer is made of. Events of the source of synapse k hold a number of `received`[k].
 
-    `lanes` neurons of one position and `banks` columns are worked on at once. `thresholds` (C, N)
-    and `lowest` are those of level neurons, else None and 0. `sent`: the least and the largest
-    number that an event holds.
+    `lanes` neurons of one position, `banks` columns and `bank_rows` rows are worked on at once.
+    `thresholds` (C, N) and `lowest` are those of level neurons, else None and 0. `sent`: the least
+    and the largest number that an event holds.
     """
 
     name: str
@@ -46,6 +46,7 @@ class LayerPlan:
     takes_largest: bool = False
     counts: int = 0  # where what is taken are running counts: the largest
     ahead: int = 16
+    bank_rows: int = 1
     witnessed: int = 0  # where what neurons do can be told: so many timesteps
 
     @property
@@ -53,9 +54,15 @@ class LayerPlan:
         return -(-self.shape[0] // self.lanes)
 
     @property
+    def words(self) -> int:
+        """Of a pass."""
+        return self.shape[1] * self.shape[2] * self.groups
+
+    @property
     def depth(self) -> int:
         """Words of each bank of accumulators."""
-        return self.shape[1] * -(-self.shape[2] // self.banks) * self.groups
+        blocks = -(-self.shape[2] // self.banks)
+        return -(-self.shape[1] // self.bank_rows) * blocks * self.groups
 
     @property
     def value(self) -> Shape:
@@ -86,6 +93,7 @@ class Layer(wiring.Component):
                 groups=plan.groups,
                 banks=plan.banks,
                 depth=plan.depth,
+                bank_rows=plan.bank_rows,
             )
             for routes, value in zip(plan.routes, arriving, strict=True)
         ]
@@ -95,6 +103,7 @@ class Layer(wiring.Component):
             plan.neurons.unit(plan.lanes),
             banks=plan.banks,
             ahead=plan.ahead,
+            bank_rows=plan.bank_rows,
             takes_largest=plan.takes_largest,
             shows_membranes=bool(plan.witnessed) and not plan.neurons.sends_membrane,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,20 +13,21 @@ class Raster(wiring.Component):
     """Where a layer's words lie: row after row, column after column, groups innermost. `next` goes
     on to the word behind, and from the `last` to the first.
 
-    `bank` is one-hot; `address` is that of the word in its bank, as `snngen_hdl.scatter` says.
+    `bank` is one-hot, row after row of them; `address` is that of the word in its bank, as
+    `snngen_hdl.scatter` says.
     Counting where a word is needed takes less than carrying its place along with it.
     """
 
-    def __init__(self, shape: Shape3, *, groups: int, banks: int = 1) -> None:
-        self.shape, self.groups, self.banks = shape, groups, banks
-        self.depth = shape[1] * -(-shape[2] // banks) * groups
+    def __init__(self, shape: Shape3, *, groups: int, banks: int = 1, bank_rows: int = 1) -> None:
+        self.shape, self.groups, self.banks, self.bank_rows = shape, groups, banks, bank_rows
+        self.depth = -(-shape[1] // bank_rows) * -(-shape[2] // banks) * groups
         super().__init__(
             {
                 "next": In(1),
                 "y": Out(index(shape[1])),
                 "x": Out(index(shape[2])),
                 "group": Out(index(groups)),
-                "bank": Out(banks, init=1),
+                "bank": Out(bank_rows * banks, init=1),
                 "address": Out(index(self.depth)),
                 "last": Out(1),
             }
@@ -38,18 +39,31 @@ class Raster(wiring.Component):
         column_ends = _counts(m, self.group, self.groups, self.next)
         row_ends = _counts(m, self.x, width, column_ends)
         ends = _counts(m, self.y, height, row_ends)
-        if self.banks == 1:
+        if self.banks == self.bank_rows == 1:
             _counts(m, self.address, self.depth, self.next)
-        else:
-            first = Signal.like(self.address)  # of the groups of a block of columns
-            m.d.comb += self.address.eq(first + self.group)
-            with m.If(column_ends):
-                m.d.sync += self.bank.eq(Mux(row_ends, 1, self.bank.rotate_left(1)))
-            with m.If(ends):
-                m.d.sync += first.eq(0)
-            with m.Elif(row_ends | (column_ends & self.bank[-1])):
-                m.d.sync += first.eq(first + self.groups)
-        last_bank = self.bank[(width - 1) % self.banks]
+            m.d.comb += self.last.eq(self.address == self.depth - 1)
+            return m
+        column, row = Signal(self.banks, init=1), Signal(self.bank_rows, init=1)
+        line = Signal.like(self.address)  # where a row of blocks begins
+        first = Signal.like(self.address)  # of the groups of a block
+        m.d.comb += [
+            self.address.eq(first + self.group),
+            self.bank.eq(Cat(column & r.replicate(self.banks) for r in row)),
+        ]
+        with m.If(column_ends):
+            m.d.sync += column.eq(Mux(row_ends, 1, column.rotate_left(1)))
+        with m.If(row_ends):
+            m.d.sync += row.eq(Mux(ends, 1, row.rotate_left(1)))
+        below = first + self.groups
+        with m.If(ends):
+            m.d.sync += [first.eq(0), line.eq(0)]
+        with m.Elif(row_ends & row[-1]):
+            m.d.sync += [first.eq(below), line.eq(below)]
+        with m.Elif(row_ends):
+            m.d.sync += first.eq(line)
+        with m.Elif(column_ends & column[-1]):
+            m.d.sync += first.eq(below)
+        last_bank = column[(width - 1) % self.banks] & row[(height - 1) % self.bank_rows]
         m.d.comb += self.last.eq((self.address == self.depth - 1) & last_bank)
         return m
 

@@ -68,20 +68,15 @@ class Routes:
         return 1 if self.weights is None else self.weights.shape[2]
 
 
-@dataclass(frozen=True)
-class ColumnStep:
-    """What one cycle does of a source column: for each bank (kx, block) or None."""
-
-    banks: tuple[Tap | None, ...]
+Step = tuple[Tap | None, ...]  # what one cycle does of a coordinate: for each bank its tap, or None
 
 
-def column_steps(columns: Taps, banks: int) -> tuple[tuple[ColumnStep, ...], ...]:
-    """The taps of each column in as few steps as banks allow: output column x lies in bank
-    x % `banks`, block x // `banks`. Where weights are not all in one word (`banks` 1), a step has
-    one tap.
+def steps_of(coordinates: Taps, banks: int) -> tuple[tuple[Step, ...], ...]:
+    """The taps of each row, or column, in as few steps as banks allow: output k lies in bank
+    k % `banks`, at place k // `banks`.
     """
     found = []
-    for taps in columns:
+    for taps in coordinates:
         steps: list[list[Tap | None]] = []
         for tap in taps:
             bank = tap.place % banks
@@ -90,5 +85,5 @@ def column_steps(columns: Taps, banks: int) -> tuple[tuple[ColumnStep, ...], ...
                 free = [None] * banks
                 steps.append(free)
             free[bank] = Tap(tap.weight, tap.place // banks)
-        found.append(tuple(ColumnStep(tuple(step)) for step in steps))
+        found.append(tuple(tuple(step) for step in steps))
     return tuple(found)

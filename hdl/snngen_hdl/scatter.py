@@ -10,36 +10,53 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from snngen_hdl.routes import ColumnStep, Routes, column_steps
+from snngen_hdl.routes import Routes, Step, steps_of
 from snngen_hdl.streams import Kind, index, token
 
 
 class Scatter(wiring.Component):
-    """Walks the rows, columns and groups that each event reaches: one operation per cycle.
+    """Walks the columns, rows and groups that each event reaches: one operation per cycle. Groups
+    change fastest, and columns, which rows and groups have in common, last: so that an operation
+    seldom follows closely on one of the same sums.
 
     `o`: the operation. Bank b adds, where `banks[b].valid`, `value` times tap `banks[b].tap` of the
     word at `weight` to the neurons at `line + banks[b].block`. A marker passes as an operation
     without banks. An event that reaches nothing takes one cycle.
 
     The accumulators of a layer of `groups` groups of lanes, (H, W): row y, column x, group g lie in
-    bank x % `banks` at (y * blocks + x // `banks`) * groups + g.
+    bank x % `banks` at (y * blocks + x // `banks`) * groups + g. Where there are several
+    `bank_rows` of such banks, in row y % `bank_rows` of them, at (y // `bank_rows` * blocks + ...):
+    then a word holds the whole kernel, and bank b of row r adds, where also `rows[r].valid`, tap
+    (`rows[r].tap`, `banks[b].tap`) at `line + rows[r].block + banks[b].block`.
     """
 
     def __init__(
-        self, routes: Routes, value: ShapeLike, *, width: int, groups: int, banks: int, depth: int
+        self,
+        routes: Routes,
+        value: ShapeLike,
+        *,
+        width: int,
+        groups: int,
+        banks: int,
+        depth: int,
+        bank_rows: int = 1,
     ) -> None:
-        self.routes, self.groups = routes, groups
+        self.routes, self.groups, self.bank_rows = routes, groups, bank_rows
         self.blocks = -(-width // banks)
-        self.steps = column_steps(routes.columns, banks)
-        self.kernel_width = 1 if routes.weights is None else routes.weights.shape[1]
+        self.steps = steps_of(routes.columns, banks)
+        self.row_steps = steps_of(routes.rows, bank_rows)
+        kernel = (1, 1) if routes.weights is None else routes.weights.shape[:2]
+        self.kernel_width = kernel[1]
         self.taps = self.kernel_width if banks > 1 else 1  # of one weight word
-        rows = 1 if routes.weights is None else routes.weights.shape[0]
-        self.weight_words = rows * (self.kernel_width // self.taps) * routes.words
+        self.tap_rows = kernel[0] if bank_rows > 1 else 1
+        words = (kernel[0] // self.tap_rows) * (self.kernel_width // self.taps)
+        self.weight_words = words * routes.words
+        rows = data.StructLayout({"valid": 1, "block": index(depth), "tap": index(self.tap_rows)})
         self.operation = data.StructLayout(
             {
                 "kind": Kind,
                 "value": value,
-                "line": index(depth),
+                "line": index(depth if bank_rows == 1 else groups),
                 "weight": index(self.weight_words),
                 "banks": data.ArrayLayout(
                     data.StructLayout(
@@ -52,6 +69,7 @@ class Scatter(wiring.Component):
                     banks,
                 ),
             }
+            | ({} if bank_rows == 1 else {"rows": data.ArrayLayout(rows, bank_rows)})
         )
         super().__init__(
             {
@@ -61,37 +79,50 @@ class Scatter(wiring.Component):
         )
 
     def compute(self, channel: int, y: int, x: int) -> list[dict[str, Any]]:
-        """The operations of an event, in order: line, weight and banks, as in `o`."""
+        """The operations of an event, in order: line, weight, banks and rows, as in `o`."""
         found = []
-        per_row = self.blocks * self.groups
-        split = self.taps == 1 and self.routes.weights is not None
-        stride = (self.kernel_width // self.taps) * self.routes.words
-        for row in self.routes.rows[y]:
-            for step in self.steps[x]:
-                entry = self._column_entry(step)
+        for column_step in self.steps[x]:
+            column = self._column_entry(column_step)
+            for row_step in self.row_steps[y]:
+                row = self._row_entry(row_step)
                 for tap in self.routes.groups_of(channel, self.groups):
                     word = tap.weight if self.routes.weights is not None else 0
-                    column = entry["weight"] if split else 0
                     found.append(
-                        {
-                            "line": row.place * per_row + tap.place,
-                            "weight": row.weight * stride + column + word,
-                            "banks": entry["banks"],
+                        row
+                        | {
+                            "line": row.get("line", 0) + tap.place,
+                            "weight": row.get("weight", 0) + column["weight"] + word,
+                            "banks": column["banks"],
                         }
                     )
         return found
 
     # --- Tables ----------------------------------------------------------------------------------
 
-    @property
-    def _row_entries(self) -> tuple[Sequence[Sequence[dict[str, int]]], data.StructLayout]:
+    def _row_entry(self, step: Step) -> dict[str, Any]:
         per_row = self.blocks * self.groups
+        if self.bank_rows > 1:
+            return {
+                "rows": [
+                    {
+                        "valid": int(tap is not None),
+                        "block": 0 if tap is None else tap.place * per_row,
+                        "tap": 0 if tap is None else tap.weight,
+                    }
+                    for tap in step
+                ]
+            }
+        (tap,) = step
+        assert tap is not None
         stride = (self.kernel_width // self.taps) * self.routes.words
-        entries = [
-            [{"line": tap.place * per_row, "weight": tap.weight * stride} for tap in taps]
-            for taps in self.routes.rows
-        ]
-        return entries, _layout_of(entries)
+        return {"line": tap.place * per_row, "weight": tap.weight * stride}
+
+    @property
+    def _row_entries(self) -> tuple[Sequence[Sequence[dict[str, Any]]], data.StructLayout]:
+        entries = [[self._row_entry(step) for step in steps] for steps in self.row_steps]
+        if self.bank_rows == 1:
+            return entries, _layout_of(entries)
+        return entries, data.StructLayout({"rows": dict(self.operation)["rows"].shape})
 
     @property
     def _group_entries(self) -> tuple[Sequence[Sequence[dict[str, int]]], data.StructLayout]:
@@ -106,9 +137,9 @@ class Scatter(wiring.Component):
         ]
         return entries, _layout_of(entries)
 
-    def _column_entry(self, step: ColumnStep) -> dict[str, Any]:
+    def _column_entry(self, step: Step) -> dict[str, Any]:
         split = self.taps == 1 and self.routes.weights is not None
-        first = next(tap for tap in step.banks if tap is not None)
+        first = next(tap for tap in step if tap is not None)
         return {
             "weight": first.weight * self.routes.words if split else 0,
             "banks": [
@@ -117,7 +148,7 @@ class Scatter(wiring.Component):
                     "block": 0 if tap is None else tap.place * self.groups,
                     "tap": 0 if tap is None or split else tap.weight,
                 }
-                for tap in step.banks
+                for tap in step
             ],
         }
 
@@ -144,8 +175,8 @@ class Scatter(wiring.Component):
         held = Signal(event.shape())
         busy, nothing = Signal(), Signal()
         loops = [
-            _Loop(m, "row", rows, event.y, held.y),
             _Loop(m, "column", columns, event.x, held.x),
+            _Loop(m, "row", rows, event.y, held.y),
             _Loop(m, "group", groups, *((event.c, held.c) if not uniform else (None, None))),
         ]
         is_event = Signal()
@@ -175,8 +206,8 @@ class Scatter(wiring.Component):
                 carry = carry & loop.is_last
 
         # Tables, one cycle; then their sums.
-        row = loops[0].look_up(m, row_layout, advance)
-        column = loops[1].look_up(m, column_layout, advance)
+        column = loops[0].look_up(m, column_layout, advance)
+        row = loops[1].look_up(m, row_layout, advance)
         group = loops[2].look_up(m, group_layout, advance)
         looked, kind, value = Signal(), Signal(Kind), Signal.like(held.value)
         channel = Signal.like(held.c)
@@ -188,15 +219,19 @@ class Scatter(wiring.Component):
                 channel.eq(held.c),
             ]
             o = self.o.payload
-            words = column.weight + group.weight
+            line, words = group.line, column.weight + group.weight
+            if self.bank_rows == 1:
+                line, words = row.line + line, row.weight + words
+            else:
+                m.d.sync += o.rows.eq(row.rows)
             if uniform and self.routes.weights is not None:
                 words = words + channel
             m.d.sync += [
                 self.o.valid.eq(looked),
                 o.kind.eq(kind),
                 o.value.eq(value),
-                o.line.eq(row.line + group.line),
-                o.weight.eq(row.weight + words),
+                o.line.eq(line),
+                o.weight.eq(words),
                 o.banks.eq(column.banks),
             ]
         return m

@@ -13,6 +13,7 @@ from snngen.targets.hdl.area import Memory, contents, counted
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.family import FAMILIES, Area
 from snngen.targets.hdl.layout import lay_out
+from snngen.targets.hdl.plan import Fold
 from tests.networks import level_showcase
 
 
@@ -87,9 +88,8 @@ def test_the_slowest_layer_gets_more() -> None:
     for layout in (small, large):
         has = layout.board.has.numbers
         assert all(used <= there for used, there in zip(layout.area.numbers, has, strict=True))
-        slowest = max(layout.cycles, key=lambda name: layout.cycles[name].all)
-        lanes, banks = layout.folds[slowest]
-        assert (lanes, banks) != (1, 1) or net[slowest].is_wiring
+        slowest = max(layout.cycles, key=lambda name: layout.cycles[name].additions)
+        assert layout.folds[slowest] != Fold() or net[slowest].is_wiring
 
 
 def test_what_does_not_fit_is_told() -> None:

@@ -13,7 +13,7 @@ from snngen.simulate import simulate
 from snngen.spiking import INPUT
 from snngen.targets.hdl.emit import emit
 from snngen.targets.hdl.energy import Activity, activity
-from snngen.targets.hdl.plan import plan_layer
+from snngen.targets.hdl.plan import Fold, plan_layer
 from tests.networks import Builder, fixed_input, random_images
 
 
@@ -37,7 +37,7 @@ def test_operations_are_those_of_the_events(lanes: int) -> None:
     assert trace is not None
     given = net.input.table[np.arange(2)[:, None, None], image[0]] != 0
     sent = trace["conv"].output[0, 0] != 0
-    plans = {layer.name: plan_layer(net, layer, lanes, 1, 4) for layer in net.layers}
+    plans = {layer.name: plan_layer(net, layer, Fold(lanes), 4) for layer in net.layers}
     words = {"conv": -(-3 // lanes), "dense": -(-4 // lanes)}
     padded = np.pad(np.ones((6, 5), int), 1)
     places = sum(padded[y : y + 6, x : x + 5] for y in range(3) for x in range(3))
@@ -57,7 +57,7 @@ def test_energies_are_those_of_the_source() -> None:
 
 def test_without_events_only_neurons_work() -> None:
     net = network()
-    plans = {layer.name: plan_layer(net, layer, 1, 1, 4) for layer in net.layers}
+    plans = {layer.name: plan_layer(net, layer, Fold(), 4) for layer in net.layers}
     no_input = {INPUT: np.zeros((2, 6, 5)), "conv": np.zeros((3, 6, 5))}
     idle = activity(net, plans, no_input)
     assert idle.products == 0 and idle.additions == 2 * (90 + 4)

@@ -24,6 +24,7 @@ from snngen.targets.hdl import netlist_check
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.netlist import NETLIST, SYNTHESISED, Netlist, cells_of, netlist_of
 from snngen.targets.hdl.netlist_check import answers_of, verify_netlist
+from snngen.targets.hdl.plan import Fold
 from snngen.targets.hdl.simulation import Answers, verilog_of_chip
 from snngen.verify import verify
 from tests.chips import planned, small
@@ -43,7 +44,7 @@ def tiny() -> FixedNet:
 
 
 def smallest(net: FixedNet) -> ChipPlan:
-    return planned(net, 1, 1, stutters=False, depth=2)
+    return planned(net, Fold(), stutters=False, depth=2)
 
 
 def changed(netlist: Netlist, change: Change) -> Netlist:

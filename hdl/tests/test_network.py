@@ -20,8 +20,9 @@ from snngen.targets.hdl.bitstream import build, sources
 from snngen.targets.hdl.boards import BOARDS
 from snngen.targets.hdl.check import check_supported
 from snngen.targets.hdl.engine import ChipEngine
+from snngen.targets.hdl.plan import Fold
 from snngen.verify import verify_with
-from tests.chips import is_supported, planned, with_weight_changed
+from tests.chips import is_supported, planned, width, with_weight_changed
 from tests.drawn import drawn
 from tests.networks import level_showcase, random_images, spiking_showcase
 from tests.streams import stream_showcase
@@ -85,13 +86,13 @@ def first_difference(net: FixedNet, plan: ChipPlan, *, gaps: float = 0.0) -> str
 
 def test_every_operator_of_levels() -> None:
     net = level_showcase()
-    assert first_difference(net, planned(net, 4, 2, stutters=False, depth=4)) is None
+    assert first_difference(net, planned(net, Fold(4, 2), stutters=False, depth=4)) is None
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 8, 9])
 def test_random_networks(number: int) -> None:
     net = next(net for net in (drawn(number + k) for k in range(0, 50, 10)) if is_supported(net))
-    plan = planned(net, 1 + number % 4, 1 + number % 3, stutters=number % 2 == 1, depth=2 + number)
+    plan = planned(net, width(number), stutters=number % 2 == 1, depth=2 + number)
     assert first_difference(net, plan, gaps=0.3) is None
 
 
@@ -100,7 +101,7 @@ def test_random_networks(number: int) -> None:
 def test_compiled_by_verilator(make) -> None:
     """As benchmarks do with many more networks (bench.hardware)."""
     net = make()
-    with ChipEngine(net, planned(net, 3, 3, stutters=True, depth=4), pauses=30) as engine:
+    with ChipEngine(net, planned(net, Fold(3, 3), stutters=True, depth=4), pauses=30) as engine:
         images = random_images(net, 20)
         found = verify_with(net, images, engine, target="hdl", full_trace_images=5, apart=False)
         answers = engine.alone(images)
@@ -115,7 +116,7 @@ def simulate_classes(net: FixedNet, images: np.ndarray) -> list[int]:
 def test_a_fault_is_named() -> None:
     """A weight that is one off."""
     net = level_showcase()
-    plan = planned(net, 2, 1, stutters=False, depth=4)
+    plan = planned(net, Fold(2), stutters=False, depth=4)
     faulty = with_weight_changed(plan, "dense")
     assert str(first_difference(net, faulty)).startswith("dense: membrane")
 
@@ -137,7 +138,7 @@ def test_what_cores_do_not_compute() -> None:
 @pytest.mark.slow
 def test_bitstream(tmp_path: Path) -> None:
     net = level_showcase()
-    chip = planned(net, 1, 1, stutters=False, depth=2)
+    chip = planned(net, Fold(), stutters=False, depth=2)
     board = BOARDS["hx8k_evn"]
     made = build(sources(chip, board, b"identity"), board, tmp_path)
     assert made.files["top.bin"][:2] == b"\xff\x00" and made.mhz * 1e6 > board.hertz

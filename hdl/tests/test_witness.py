@@ -11,7 +11,7 @@ from snngen_hdl.chip import Chip
 
 from snngen import golden
 from snngen.fixed import FixedNet
-from snngen.targets.hdl.plan import plan_chip
+from snngen.targets.hdl.plan import Fold, plan_chip
 from snngen.targets.trace_hash import trace_hashes
 from tests.drawn import drawn
 from tests.networks import random_images
@@ -21,7 +21,7 @@ OUTPUT_WORDS = 2  # a class and the cycles, before the outputs
 
 def hashed(net: FixedNet, images: np.ndarray, lanes: int, *, on: bool = True) -> list[int]:
     """Of the network's chip, after each of `images`."""
-    folds = {layer.name: (1 if layer.is_wiring else lanes, 1) for layer in net.layers}
+    folds = {layer.name: Fold(1 if layer.is_wiring else lanes) for layer in net.layers}
     plan = plan_chip(net, folds, ahead=4, link=4, witnessed=True)
     found = []
     for image in images:

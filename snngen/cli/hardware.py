@@ -34,16 +34,28 @@ def area_table(layout: Layout) -> list[str]:
     rows = [
         (
             name,
-            lanes,
-            banks,
+            fold.lanes,
+            fold.banks,
+            fold.bank_rows,
+            "all" if fold.queued else layout.board.waiting,
             *layout.cores[name].numbers,
             round(layout.cycles[name].additions),
             round(layout.cycles[name].passes),
         )
-        for name, (lanes, banks) in layout.folds.items()
+        for name, fold in layout.folds.items()
     ]
-    rows.append(("around them", "", "", *layout.around.numbers, "", ""))
-    headers = ("layer", "lanes", "banks", "tables", "registers", "blocks", "multipliers")
+    rows.append(("around them", "", "", "", "", *layout.around.numbers, "", ""))
+    headers = (
+        "layer",
+        "lanes",
+        "columns",
+        "rows",
+        "queue",
+        "tables",
+        "registers",
+        "blocks",
+        "multipliers",
+    )
     return table((*headers, "cycles of additions", "of passes"), rows)
 
 

@@ -107,13 +107,12 @@ def _report(layout: Layout, made: Bitstream | None) -> dict[str, Any]:
     """What the chip takes, estimated and, where there is a bitstream, as the tools say."""
     layers = {
         name: {
-            "lanes": lanes,
-            "banks": banks,
+            **fold._asdict(),
             **asdict(layout.cores[name]),
             "cycles_of_additions": round(layout.cycles[name].additions),
             "cycles_of_passes": round(layout.cycles[name].passes),
         }
-        for name, (lanes, banks) in layout.folds.items()
+        for name, fold in layout.folds.items()
     }
     board = layout.board
     report: dict[str, Any] = {

@@ -26,8 +26,8 @@ from snngen.targets.hdl.boards import Board
 from snngen.targets.hdl.check import check_supported
 from snngen.targets.hdl.energy import Activity, activity
 from snngen.targets.hdl.family import Area
-from snngen.targets.hdl.fold import Cycles, Fold, Rates, cycles, folded
-from snngen.targets.hdl.plan import plan_chip, plan_layer
+from snngen.targets.hdl.fold import Cycles, Rates, cycles, folded, pace
+from snngen.targets.hdl.plan import Fold, plan_chip, plan_layer
 
 IMAGES = 4  # synthetic ones, which tell how often neurons send
 ROOM = Area(luts=97, registers=90, blocks=100, multipliers=100)  # %, beyond which routing may fail
@@ -37,9 +37,9 @@ HASH = Area(luts=350, registers=110)
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """`plan`: the chip. By layer: `folds`, the lanes and banks it has; `cores`, what it takes;
-    `cycles`, how many it works on an image. `around`: what is not of layers. `activity`: what all
-    layers do for an image.
+    """`plan`: the chip. By layer: `folds`; `cores`, what it takes; `cycles`, how many it works on
+    an image. `period`: cycles from image to image. `around`: what is not of layers. `activity`:
+    what all layers do for an image.
     """
 
     board: Board
@@ -47,17 +47,13 @@ class Layout:
     folds: Mapping[str, Fold]
     cores: Mapping[str, Area]
     cycles: Mapping[str, Cycles]
+    period: float
     around: Area
     activity: Activity
 
     @property
     def area(self) -> Area:
         return sum(self.cores.values(), self.around)
-
-    @property
-    def period(self) -> float:
-        """Cycles from image to image, those of the slowest layer."""
-        return max(each.all for each in self.cycles.values())
 
 
 def lay_out(net: FixedNet, board: Board) -> Layout:
@@ -76,7 +72,7 @@ def lay_out(net: FixedNet, board: Board) -> Layout:
 def _laid_out(net: FixedNet, board: Board, rates: Rates, *, witnessed: bool) -> Layout:
     @cache
     def planned(layer: FixedLayer, fold: Fold) -> LayerPlan:
-        return plan_layer(net, layer, *fold, board.waiting, witnessed)
+        return plan_layer(net, layer, fold, board.waiting, witnessed)
 
     def chip(folds: Mapping[str, Fold]) -> ChipPlan:
         return plan_chip(net, folds, ahead=board.waiting, link=board.waiting, witnessed=witnessed)
@@ -85,20 +81,21 @@ def _laid_out(net: FixedNet, board: Board, rates: Rates, *, witnessed: bool) -> 
     def core(plan: LayerPlan) -> Area:
         return area_of(Layer(plan), board.family)
 
-    smallest = {layer.name: (1, 1) for layer in net.layers}
+    smallest = {layer.name: Fold() for layer in net.layers}
     around = _around(chip(smallest), board)
 
     def fits(plans: Mapping[str, LayerPlan]) -> bool:
         return _exceeded(sum((core(plan) for plan in plans.values()), around), board) is None
 
-    plans = folded(net, planned, rates, fits)
+    folds = folded(net, planned, rates, fits)
+    plans = {name: planned(net[name], fold) for name, fold in folds.items()}
     cores = {name: core(plan) for name, plan in plans.items()}
     problem = _exceeded(sum(cores.values(), around), board)
     if problem is not None:
         raise ConversionError(_too_large(net, board, cores, problem))
-    folds = {name: (plan.lanes, plan.banks) for name, plan in plans.items()}
     taken = {name: cycles(net, net[name], plan, rates) for name, plan in plans.items()}
-    return Layout(board, chip(folds), folds, cores, taken, around, activity(net, plans, rates))
+    work, period = activity(net, plans, rates), pace(net, taken)
+    return Layout(board, chip(folds), folds, cores, taken, period, around, work)
 
 
 def _rates(net: FixedNet) -> Rates:

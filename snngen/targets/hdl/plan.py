@@ -5,6 +5,8 @@ reach.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +33,31 @@ from snngen.ops.window import Array
 from snngen.spiking import INPUT
 
 
+class Fold(NamedTuple):
+    """How much of a layer is worked on at once: so many channels, columns and rows. `queued`: all
+    words of a pass may wait for those who read them, while the layer goes on.
+    """
+
+    lanes: int = 1
+    banks: int = 1
+    bank_rows: int = 1
+    queued: bool = False
+
+
 def plan_chip(
     net: FixedNet,
-    width: Mapping[str, tuple[int, int]],
+    folds: Mapping[str, Fold],
     *,
     ahead: int = 16,
     link: int = 16,
     witnessed: bool = False,
 ) -> ChipPlan:
-    """`width`: lanes and banks of each layer, by name. `witnessed`: it can tell a trace's hash."""
+    """`folds` by layer. `ahead` words, but of those that are queued, wait in a layer, and `link`
+    events between two. `witnessed`: it can tell a trace's hash.
+    """
     places = {layer.name: k for k, layer in enumerate(net.layers)} | {INPUT: THE_INPUT}
     layers = tuple(
-        plan_layer(net, layer, *width[layer.name], ahead, witnessed) for layer in net.layers
+        plan_layer(net, layer, folds[layer.name], ahead, witnessed) for layer in net.layers
     )
     last = net.layers[-1]
     source = SourcePlan(net.input.shape, net.input.layout == "HWC", net.input.table, net.timesteps)
@@ -68,25 +83,26 @@ def plan_chip(
 def plan_layer(
     net: FixedNet,
     layer: FixedLayer,
-    lanes: int,
-    banks: int,
+    fold: Fold,
     ahead: int,
     witnessed: bool = False,
 ) -> LayerPlan:
-    """The core of `layer` with `lanes` channels and `banks` columns at once."""
+    """The core of `layer`."""
     first = layer.synapses[0].op
     sources = [net.source_interval(s.source) for s in layer.synapses]
-    return LayerPlan(
+    plan = LayerPlan(
         name=layer.name,
         shape=layer.shape,
         routes=tuple(
-            routes(s.op, net.source_shape(s.source), layer.shape, lanes) for s in layer.synapses
+            routes(s.op, net.source_shape(s.source), layer.shape, fold.lanes)
+            for s in layer.synapses
         ),
         received=tuple(value_shape(min(0, i.min), max(0, i.max)) for i in sources),
         neurons=neurons_of(layer, net),
         sent=(min(0, layer.output.min), max(0, layer.output.max)),
-        lanes=lanes,
-        banks=banks,
+        lanes=fold.lanes,
+        banks=fold.banks,
+        bank_rows=fold.bank_rows,
         thresholds=layer.neuron.thresholds if isinstance(layer.neuron, Level) else None,
         lowest=layer.neuron.lowest if isinstance(layer.neuron, Level) else 0,
         takes_largest=isinstance(first, MaxPool),
@@ -94,6 +110,7 @@ def plan_layer(
         ahead=ahead,
         witnessed=net.timesteps if witnessed else 0,
     )
+    return replace(plan, ahead=max(ahead, plan.words)) if fold.queued else plan
 
 
 def neurons_of(layer: FixedLayer, net: FixedNet) -> Neurons:
