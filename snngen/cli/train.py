@@ -54,6 +54,8 @@ def _say_epochs(training: Training, device: str) -> None:
         f"model {recipe.model}: {len(material.train):,} training images, "
         f"{len(material.test):,} test images, {material.classes} classes, on {device}{done}"
     )
+    if recipe.start is not None and not training.done:
+        say(f"begins with {recipe.start}: test {100 * training.tested():.2f} %")
     while len(training.done) < recipe.epochs:
         began = monotonic()
         with progress(f"epoch {len(training.done) + 1}", training.batches) as heard:

@@ -18,7 +18,7 @@ from snngen.train.rules import require
 from snngen.train.straight import through
 
 MOST_LEVELS = 255  # that can be converted
-Rounding = Literal["nearest", "down", "stochastic"]
+Rounding = Literal["nearest", "down", "stochastic", "none"]
 
 
 class Quantised(nn.Module):
@@ -41,6 +41,11 @@ class Quantised(nn.Module):
     def levels(self) -> int:
         raise NotImplementedError
 
+    @property
+    def rounds(self) -> bool:
+        """Whether its values are whole counts as it is now."""
+        return True
+
     def forward(self, x: Tensor) -> Tensor:
         if self.timesteps:
             most = self.levels * self.step
@@ -59,7 +64,8 @@ class QuantisedReLU(Quantised):
     Neural Network on a Reconfigurable Neuromorphic Hardware", Frontiers in Neuroscience 15:694170),
     (k, bound) = (0, 1), (0, 2), (1, 2); "down" without a bound is what Sorbaro et al. 2020 train
     (see `snngen.train.synops`). "stochastic" rounds up with the probability of the fraction while
-    training, else to the nearest.
+    training, else to the nearest. "none" rounds down too, but not while training: a spike then is
+    any fraction of one, as in a network that was not trained to spike.
 
     Without `bound` there is none while training. After that there is: the largest value since the
     module was last put into training mode. Conversion needs one, and so what is evaluated is what
@@ -78,12 +84,16 @@ class QuantisedReLU(Quantised):
         kinds = get_args(Rounding)
         require(rounding in kinds, "rounding", f"must be one of {', '.join(kinds)}", rounding)
         self.k, self.bound, self.rounding = k, bound, rounding
-        self.offset = 0.0 if rounding == "down" else 0.5
+        self.offset = 0.0 if rounding in ("down", "none") else 0.5
         self.register_buffer("seen", torch.zeros(()))
 
     @property
     def step(self) -> Tensor:
         return torch.full_like(self.seen, 2.0**-self.k)
+
+    @property
+    def rounds(self) -> bool:
+        return not (self.training and self.rounding == "none")
 
     @property
     def levels(self) -> int:
@@ -101,7 +111,9 @@ class QuantisedReLU(Quantised):
         grows = self.training and self.bound is None
         dithers = self.training and self.rounding == "stochastic"
         offset = torch.rand_like(x) if dithers else self.offset
-        count = _steps(x * 2**self.k + offset, inf if grows else self.levels)
+        rising = x * 2**self.k + offset
+        most = inf if grows else self.levels
+        count = _steps(rising, most) if self.rounds else rising.clamp(0, most)
         if grows:
             self.seen = torch.maximum(self.seen, count.detach().max())
         return count * 2.0**-self.k

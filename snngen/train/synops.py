@@ -90,7 +90,7 @@ class SynOps(TorchFunctionMode):
     def _left(self, module: nn.Module, _: Any, result: Tensor) -> None:
         if isinstance(module, Quantised):
             count = result / module.step
-            self._spikes[result] = through(count, count.round())
+            self._spikes[result] = through(count, count.round()) if module.rounds else count
         self._running.pop()
 
     def __torch_function__(
@@ -139,7 +139,7 @@ class SynOps(TorchFunctionMode):
 
 
 def _sum(spikes: Tensor) -> Tensor:
-    return spikes.sum(dtype=torch.float64)  # exact: they are integers
+    return spikes.sum(dtype=torch.float64)  # exact where they are integers
 
 
 def _convolution(

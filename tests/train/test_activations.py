@@ -66,6 +66,17 @@ def test_stochastic_rounding_has_the_right_mean_and_none_when_evaluated() -> Non
     assert torch.equal(module(X), QuantisedReLU(2, 2)(X))
 
 
+def test_without_rounding_spikes_have_fractions_until_it_is_trained() -> None:
+    module = QuantisedReLU(rounding="none")
+    module.eval().train()
+    assert torch.equal(module(X), X.relu())
+    assert torch.all(gradient(module, X + 3)[X + 3 > 0] == 1)
+    assert not module.rounds
+    module.eval()
+    assert module.rounds
+    assert torch.equal(module(X), QuantisedReLU(rounding="down")(X).clamp(max=module.levels))
+
+
 def test_qcfs_and_both_its_gradients() -> None:
     """lambda clip(floor(x L / lambda + 1/2) / L, 0, 1); by lambda: h / lambda - x / lambda inside,
     1 above, 0 below.

@@ -43,6 +43,16 @@ def test_it_is_the_number_that_evaluate_counts(name: str, tmp_path, monkeypatch)
     assert float(counted(case).total()) != pytest.approx(sum(wanted), rel=1e-3)
 
 
+def test_fractions_of_spikes_cost_fractions_while_nothing_is_rounded() -> None:
+    model = nn.Sequential(QuantisedReLU(rounding="none"), nn.Linear(3, 5))
+    x = torch.tensor([[0.25, 1.5, -1.0]])
+    for mode, wanted in ((True, 1.75 * 5), (False, 1.0 * 5)):
+        model.train(mode)
+        with SynOps(model) as found:
+            model(x)
+        assert float(found.total()) == wanted
+
+
 def test_fan_out_at_borders_is_a_transposed_convolution_of_ones() -> None:
     """Its derivative by each activation, against the definition; signals and images."""
     cases = [

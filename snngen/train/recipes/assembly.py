@@ -20,6 +20,7 @@ from snngen.train.recipes.checkpoint import RECIPE
 from snngen.train.recipes.material import Material
 from snngen.train.recipes.models import Parts, build
 from snngen.train.recipes.schema import MAX_BYTES, Optimiser, Quantisation, Recipe, parse
+from snngen.train.recipes.start import begin_with
 from snngen.train.weights import integer, ternary
 
 
@@ -33,7 +34,7 @@ def models_of(recipe: Recipe, material: Material) -> tuple[nn.Module, nn.Module 
         rule = f"must be at most the {len(material.train)} training images"
         problems.append(Problem("batch", rule, str(recipe.batch)))
     seed_epoch(recipe, 0)
-    for make in (model_of, _teacher):
+    for make in (_student, _teacher):
         try:
             found.append(make(recipe, material))
         except RecipeError as error:
@@ -43,6 +44,14 @@ def models_of(recipe: Recipe, material: Material) -> tuple[nn.Module, nn.Module 
     model, teacher = found
     assert model is not None
     return model, teacher
+
+
+def _student(recipe: Recipe, material: Material) -> nn.Sequential:
+    """The model before its first epoch."""
+    model = model_of(recipe, material)
+    if recipe.start is not None:
+        begin_with(Path(recipe.start), model, material.train.images, recipe.scale)
+    return model
 
 
 def model_of(recipe: Recipe, material: Material) -> nn.Sequential:

@@ -79,8 +79,8 @@ class Quantisation:
         {"activation": "steps"},
     )
     rounding: str = key(
-        Choice(("nearest", "down", "stochastic")),
-        "stochastic only while it trains",
+        Choice(("nearest", "down", "stochastic", "none")),
+        "stochastic and none only while it trains",
         "nearest",
         {"activation": "steps"},
     )
@@ -134,6 +134,9 @@ class Recipe:
     output: str = needed(Text("a folder"), "for what comes of it", "")
     epochs: int = needed(Whole(1, MOST_EPOCHS), "through the training images", MOST_EPOCHS)
     batch: int = key(Whole(1, 2**16), "images", 64)
+    start: str | None = key(
+        Text("an ONNX file"), "whose weights it begins with, layer by layer", None
+    )
     limit: int | None = key(Whole(1, 10**9), "train on so many images, evenly spread", None)
     seed: int = key(Whole(0, 2**63 - 1), "of all that is drawn", 1)
     threads: int = key(Whole(1, 256), "of a processor; the result depends on their number", 1)

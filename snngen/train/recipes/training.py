@@ -84,6 +84,8 @@ class Training:
         model, teacher = models_of(recipe, self.material)
         self.model: nn.Module = model.to(device)
         begun = facts_of(recipe, self.material, device)
+        if recipe.start is not None:
+            begun["what it starts with"] = digest_of(model)
         self._teacher: nn.Module | None = None
         if teacher is not None:
             begun["teacher"] = digest_of(teacher)
@@ -110,6 +112,16 @@ class Training:
     def batches(self) -> int:
         """Of an epoch; images that do not fill one are left to the next epoch's draw."""
         return len(self.train) // self.recipe.batch
+
+    def tested(self) -> float:
+        """The share of test images that the model gets right, as it will be exported."""
+        self.model.eval()
+        right, test = 0, self.test
+        with torch.no_grad():
+            for k in range(0, len(test), TESTED_AT_ONCE):
+                images, labels = (v[k : k + TESTED_AT_ONCE] for v in (test.images, test.labels))
+                right += int((self.model(self._seen(images)).argmax(1) == labels).sum())
+        return right / len(test)
 
     def export(self) -> Path:
         """Write the ONNX file."""
@@ -144,7 +156,7 @@ class Training:
             rule, hint = "the loss is no number any more", "make rate smaller, or warm_up longer"
             raise RecipeError(Problem(f"epoch {number}", rule, str(loss), hint))
         rate = self._optimiser.param_groups[0]["lr"]
-        return Epoch(number, rate, loss, right / self.recipe.batch, self._tested(), synops)
+        return Epoch(number, rate, loss, right / self.recipe.batch, self.tested(), synops)
 
     def _step(self, picked: Tensor, grown: float) -> Tensor:
         """One batch; its loss, how many images were right, and the synaptic operations of one."""
@@ -187,16 +199,6 @@ class Training:
     def _seen(self, images: Tensor) -> Tensor:
         """What the model reads of bytes."""
         return images.float() / self.recipe.scale
-
-    def _tested(self) -> float:
-        """The share of test images that the model gets right, as it will be exported."""
-        self.model.eval()
-        right, test = 0, self.test
-        with torch.no_grad():
-            for k in range(0, len(test), TESTED_AT_ONCE):
-                images, labels = (v[k : k + TESTED_AT_ONCE] for v in (test.images, test.labels))
-                right += int((self.model(self._seen(images)).argmax(1) == labels).sum())
-        return right / len(test)
 
 
 def rate_at(epoch: float, epochs: int, how: Schedule) -> float:
