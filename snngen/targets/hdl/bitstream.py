@@ -17,7 +17,7 @@ from snngen_hdl.device import Device, DevicePlan
 from snngen.errors import Problem, ToolError
 from snngen.targets.c.build import write_tree
 from snngen.targets.hdl.boards import Board
-from snngen.targets.hdl.toolchain import found, verilog_of
+from snngen.targets.hdl.toolchain import FLAT, found, verilog_of
 
 SCRIPT, STEPS, TIMING = "build_top.sh", "top.ys", "top.tim"
 NEEDED = (SCRIPT, STEPS, "top.pcf", "top.lpf")  # of what Amaranth makes
@@ -59,7 +59,13 @@ def sources(device: DevicePlan, board: Board) -> dict[str, bytes]:
     except ModuleNotFoundError:
         rule, way_out = "is needed for boards", "pip install 'snngen[fpga]'"
         raise ToolError(Problem("amaranth-boards", rule, "nothing of that name", way_out)) from None
-    plan = platform.build(_Top(device), name="top", do_build=False, emit_src=False)
+    plan = platform.build(
+        _Top(device),
+        name="top",
+        do_build=False,
+        emit_src=False,
+        script_after_read="\n".join(FLAT),
+    )
     texts = {
         name: text if isinstance(text, bytes) else text.encode()
         for name, text in plan.files.items()

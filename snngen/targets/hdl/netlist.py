@@ -17,7 +17,7 @@ from snngen.errors import ConversionError, Problem, ToolError
 from snngen.resources import resource_dir
 from snngen.targets.hdl.boards import BOARDS, Board
 from snngen.targets.hdl.simulation import verilog_of_chip
-from snngen.targets.hdl.toolchain import run
+from snngen.targets.hdl.toolchain import FLAT, run
 
 SYNTHESISED, ROUTED = STAGES = ("synthesised", "routed")
 NETLIST = "netlist.v"
@@ -86,7 +86,7 @@ def cells_of(design: bytes, board: Board, stage: str) -> Netlist:
         folder = Path(name)
         (folder / "top.v").write_bytes(design)
         made = [f"{models.synthesis} -top top", "write_json top.json"]
-        _yosys(folder, "read_verilog top.v", *made, *_written())
+        _yosys(folder, "read_verilog top.v", *FLAT, *made, *_written())
         if stage == ROUTED:
             _route(folder, board)
         copied = [PurePosixPath(path).name for path in models.files]

@@ -15,6 +15,8 @@ from amaranth.hdl import Elaboratable, Value
 
 from snngen.errors import Problem, ToolError
 
+# Without names: those of fields, such as `o.rows[0]`, made abc9 take a wire for a bit of another
+FLAT = ("hierarchy -top top", "proc", "flatten", "rename -hide w:*")
 SOURCES = ("generator", "top", "amaranth.hierarchy", "amaranth.decoding")
 
 
@@ -52,7 +54,6 @@ def verilog_of(source: bytes) -> bytes:
         "read_rtlil top.il",
         "proc -nomux -norom",
         "memory_collect",
-        "opt_clean -purge",  # without names of fields, some of which make abc9 stop by an assertion
         f"attrmap {removed}",
         f"attrmap -modattr {removed}",
         "write_verilog -norename top.v",
