@@ -10,7 +10,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from bench.hardware.__main__ import CASES, COUNT, PAGE, RANDOM, RATES, RESULTS
+from bench.hardware.__main__ import CASES, PAGE, RANDOM, RATES, RESULTS
 from bench.hardware.measure import random_chip
 from bench.hardware.page import page, wrong
 from bench.hardware.rates import firing, firing_at
@@ -32,8 +32,8 @@ def test_the_page_is_that_of_the_records(records) -> None:
 def test_what_was_measured_is_what_is_asked(records) -> None:
     assert wrong(records) == []
     assert list(records["images"]) == [case.key for case in CASES]
-    for record in records["images"].values():
-        assert "refused" in record or record["images"] == record["latency"]["images"] == COUNT
+    for case, record in zip(CASES, records["images"].values(), strict=True):
+        assert "refused" in record or record["images"] == record["latency"]["images"] == case.images
     assert len(records["random"]) == RANDOM
     assert {r["stops"] for r in records["random"].values()} == {
         "",

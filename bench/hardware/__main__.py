@@ -2,12 +2,12 @@
 
     python -m bench.hardware [PART ...]
 
-Parts: `images`, trained networks on 1,000 images; `random`, 30 random networks (tests/drawn.py)
-with links and a bench that stop at random; `rates`, a LeNet whose neurons fire more or less often;
-`faults`, numbers changed in a chip, each of which the same comparisons must find. Without parts,
-all; what was measured stays while the RTL and the number of images are the same. Everything that
-the RTL computes is compared with `snngen.simulate`, which itself is compared with `snngen.golden`
-on the images that are traced.
+Parts: `images`, trained networks on 1,000 images, the deepest one on 50; `random`, 30 random
+networks (tests/drawn.py) with links and a bench that stop at random; `rates`, a LeNet whose neurons
+fire more or less often; `faults`, numbers changed in a chip, each of which the same comparisons
+must find. Without parts, all; what was measured stays while the RTL and the number of images are
+the same. Everything that the RTL computes is compared with `snngen.simulate`, which itself is
+compared with `snngen.golden` on the images that are traced.
 
 Needs verilator, yosys, SNNGEN_DATA and SNNGEN_MODELS; half an hour. Writes
 bench/results/hardware.json and docs/benchmarks/hardware.md, and fails where anything differs or a
@@ -41,21 +41,23 @@ from tests.networks import random_images
 
 RESULTS = ROOT / "bench/results/hardware.json"
 PAGE = ROOT / "docs/benchmarks/hardware.md"
-COUNT, RANDOM = 1000, 30
+RANDOM = 30
 RATES, LAID_OUT_FOR = (0.05, 0.1, 0.2, 0.4), 0.1
 DIGITS = Options("channel-max", "level", levels=3, bits=4)
 QUANTISED = Options("quantized", "level", bits=7)
+CALIBRATED = Options("calibrated", "level", levels=15, bits=7)
 CASES = (
     Case("digits, N=3, 4 bits", "digits", DIGITS, "hx8k_evn"),
     Case("digits, N=3, 4 bits", "digits", DIGITS, "icebreaker"),
     Case("lenet_ref_q4, N=4, 7 bits", "lenet_ref_q4", QUANTISED, "ulx3s_85f"),
     Case("LeNet of scatter and gather, four spikes", "four_spikes", QUANTISED, "ulx3s_85f"),
+    Case("ResNet-8 of MLPerf Tiny, N=15, 7 bits", "ic_resnet8", CALIBRATED, "ulx3s_85f", 50),
 )
 FAULTY_RANDOM = 23
 
 
 def of_images() -> Iterator[Item]:
-    return (images(case, COUNT) for case in CASES)
+    return (images(case) for case in CASES)
 
 
 def of_random() -> Iterator[Item]:

@@ -62,12 +62,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Case:
-    """A trained network laid out for a board."""
+    """A trained network laid out for a board, that runs so many images."""
 
     label: str
     network: str
     options: Options
     board: str
+    images: int = 1000
 
     @property
     def key(self) -> str:
@@ -85,17 +86,19 @@ class Case:
         return net, np.concatenate([test.images, more])[:count], test.labels[:count]
 
 
-def images(case: Case, count: int) -> Item:
-    """`count` images on the chip: everything that is compared, and cycles; or why it does not fit
-    the board.
+def images(case: Case) -> Item:
+    """The images on the chip: everything that is compared, and cycles; or why it does not fit the
+    board.
     """
-    net, given, labels = case.made(count)
+    net, given, labels = case.made(case.images)
     try:
         layout = lay_out(net, BOARDS[case.board])
     except ConversionError as error:
         refused = {"refused": error.problems[0].rule, "found": error.problems[0].found}
         return Item(case.key, None, 0, lambda: refused)
-    return Item(case.key, layout.plan, count, lambda: _images(case, net, layout, given, labels))
+    return Item(
+        case.key, layout.plan, case.images, lambda: _images(case, net, layout, given, labels)
+    )
 
 
 def _images(

@@ -15,10 +15,10 @@ values are those of the RTL, compiled by Verilator. How chips come about is on
 [the page about hardware](../hardware.md).
 """
 IMAGES = """
-## 1,000 images
+## Trained networks
 
-Class, output membranes at every timestep and the spikes of every neuron, of {count:,} images that
-follow each other; of the first 20 every output and membrane at every timestep. The demo's digits
+Class, output membranes at every timestep and the spikes of every neuron, of images that follow
+each other; of the first 20 every output and membrane at every timestep. The demo's digits
 have 400 test images, the others are training images; accuracy is that on the test images.
 
 | network, board | images | numbers compared | different | right |
@@ -74,7 +74,7 @@ def page(records: Records) -> str:
     text = HEADER
     images = records.get("images", {})
     if images:
-        text += IMAGES.format(count=max(r.get("images", 0) for r in images.values()))
+        text += IMAGES
         text += _rows(_compared(label, r) for label, r in images.items())
         text += CYCLES + _rows(row for label, r in images.items() for row in _cycles(label, r))
     if "random" in records:

@@ -70,8 +70,8 @@ def pace(net: FixedNet, taken: Mapping[str, Cycles]) -> float:
     """Cycles from one image to the next, where images follow each other closely.
 
     A layer takes the events of an image, then passes over its neurons; it takes those of the next
-    one when all words have left, or wait in its queue. Its words leave as fast as the slowest
-    reader takes them, and no reader takes those of an image before it is done with the last one.
+    one when all words have left, or wait in its queue. All readers take its words in step, and none
+    takes those of an image before it is done with the last one.
     """
     readers: dict[str, list[tuple[str, float]]] = {
         name: [] for name in (INPUT, *(layer.name for layer in net.layers))
@@ -84,8 +84,9 @@ def pace(net: FixedNet, taken: Mapping[str, Cycles]) -> float:
     left = dict.fromkeys(readers, 0.0)  # when the last event of an image has left it
 
     def leaves(name: str, start: float, least: float) -> float:
-        times = (max(start, free[reader]) + work for reader, work in readers[name])
-        return max(start + least, *times, 0.0)
+        begins = max((free[reader] for reader, _ in readers[name]), default=start)
+        lasts = max((work for _, work in readers[name]), default=0.0)
+        return max(start + least, max(start, begins) + lasts)
 
     done = []
     for _ in range(IMAGES):
