@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-balancing bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-balancing bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-synops bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-mapping   networks on simulated crossbar cores; some minutes"
 	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
 	@echo "make bench-pc   time per inference on this machine beside other C; a quarter of an hour"
+	@echo "make bench-synops   accuracy against synaptic operations; trains networks in FOLDER=..., an hour"
 	@echo "make bench-tune   what tune chooses beside the table of everything; a quarter of an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
@@ -96,6 +97,10 @@ bench-mcu: $(READY)
 bench-pc: $(READY)
 	$(BIN)/python -m pip install --quiet emx-onnx-cgen==1.4.0
 	$(BIN)/python -m bench.pc
+
+bench-synops: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[train]"
+	$(BIN)/python -m bench.synops $(or $(FOLDER),build/synops)
 
 bench-tune: $(READY)
 	$(BIN)/python -m bench.tune

@@ -1,0 +1,1 @@
+"""Accuracy against synaptic operations: `python -m bench.synops`."""
