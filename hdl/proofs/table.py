@@ -152,7 +152,8 @@ EVENTS = [
         "Scatter, 2 banks", "an event leaves as the additions to all neurons that it reaches",
         "3 x 3 kernel on 2 x 2 places, 2 channels to 2 groups, any tokens",
         lambda: Scatters(_routes(2, 2, 4), width=2, groups=2, banks=2, depth=4), "pdr", 40,
-        Bug(Scatter, "elaborate", "Mux(loop.is_last, 0, loop.count + 1)", "loop.count + 1",
+        Bug(Scatter, "elaborate", "Mux(loop.is_last, 0, loop.count + 1)",
+            "Mux(loop.is_last, loop.count, loop.count + 1)",
             "the right operation, in order"),
     ),
     Proof(
