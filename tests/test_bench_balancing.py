@@ -30,7 +30,7 @@ def test_what_came_of_the_paper() -> None:
         assert max(map(max, every)) > record["cnn"]
 
 
-def testnear_is_from_then_on() -> None:
+def test_near_is_from_then_on() -> None:
     assert near([90.0, 80.0, 90.0, 89.95], 90.0) == 3
     assert near([90.0, 89.96], 90.0) == 1
     assert near([90.0, 89.94], 90.0) is None
