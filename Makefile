@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-balancing bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-synops bench-tune clean
+.PHONY: help demo test check analyse fuzz prove prove-hdl sanitize bench bench-accuracy bench-area bench-balancing bench-boards bench-hardware bench-lossless bench-mapping bench-mcu bench-pc bench-peers bench-synops bench-trained bench-tune clean
 
 help:
 	@echo "make demo    a tour: convert, emit, compile, verify, evaluate"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
 	@echo "make bench-pc   time per inference on this machine beside other C; a quarter of an hour"
 	@echo "make bench-synops   accuracy against synaptic operations; trains networks in FOLDER=..., an hour"
+	@echo "make bench-trained   every network trained here, from ONNX to C on a processor; some minutes"
 	@echo "make bench-tune   what tune chooses beside the table of everything; a quarter of an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"
 
@@ -101,6 +102,9 @@ bench-pc: $(READY)
 bench-synops: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[train]"
 	$(BIN)/python -m bench.synops $(or $(FOLDER),build/synops)
+
+bench-trained: $(READY)
+	$(BIN)/python -m bench.trained
 
 bench-tune: $(READY)
 	$(BIN)/python -m bench.tune
