@@ -1,22 +1,21 @@
 """Accuracy against synaptic operations: scaled weights, and training that counts them.
 
-    python -m bench.synops FOLDER [NAME ...]
+    python -m bench.synops FOLDER [KEY | KEY/NAME ...]
 
-One CNN that was trained without a thought of spikes, examples/threshold_balancing/fashion_mnist,
-becomes networks whose neurons send floor(relu(x)) spikes, as those of Sorbaro et al. 2020:
+A CNN that was trained without a thought of spikes becomes networks whose neurons send
+floor(relu(x)) spikes, as those of Sorbaro et al. 2020:
 
 - weight scaling: as it is, its first layer's weights times a factor
 - quantised: the same, trained on with activations rounded down
 - SynOp: trained on with a target of synaptic operations, activations not rounded meanwhile
 - SynOp, quantised: both
 
-What trains them is examples/recipes/sorbaro_fashion.toml, varied (`Point.recipe`). What is trained
-lies in FOLDER, outside of the repository, and is not trained again; a point takes minutes on one
-thread. All have 8-bit weights, and all are measured as level neurons on all 10,000 test images of
-Fashion-MNIST: the integer network's top-1 and synaptic operations of an image, and the training
-loss's own count of them on the same images, as it counts while it trains, dropout aside. With names
-of points, only those are measured anew. Needs SNNGEN_DATA and torch. Writes
-bench/results/synops.json and docs/benchmarks/synops.md.
+Each of STUDIES varies a recipe of examples/recipes. What is trained lies in FOLDER/KEY, outside of
+the repository, and is not trained again; a point takes minutes on one thread. All have 8-bit
+weights, and all are measured as level neurons on all test images: the integer network's top-1 and
+synaptic operations of an image, and the training loss's own count of them on the same images, as it
+counts while it trains, dropout aside. With names of studies or of points, only those are measured
+anew. Needs SNNGEN_DATA and torch. Writes bench/results/synops.json and docs/benchmarks/synops.md.
 """
 
 from __future__ import annotations
@@ -29,35 +28,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.networks import ROOT, Network
 from bench.synops.page import PAGE, RESULTS, page
-from bench.synops.points import POINTS, Point
+from bench.synops.points import CNN, LONGER, STUDIES, Point, Study
 from snngen.convert import Options
-from snngen.data import load
 from snngen.evaluate import Ann, evaluate
 from snngen.pipeline import Normalisation, build, read_model
 from snngen.train import SynOps
-from snngen.train.recipes import Training, deterministic, held, parse
+from snngen.train.recipes import Recipe, Training, deterministic, held, parse
+from snngen.train.recipes.material import read_material
 
-RECIPE = ROOT / "examples/recipes/sorbaro_fashion.toml"
-CNN = Network(
-    "examples/threshold_balancing/fashion_mnist.onnx", "fashion_mnist", Normalisation(), None
-)
 BATCH = 500
 Record = dict[str, Any]
 
 
-def made(point: Point, folder: Path) -> tuple[Training, Path]:
-    """The training of `point`, and the ONNX file that it ends in."""
-    output = folder / point.name
-    text = point.recipe(RECIPE.read_text(), str(output)).encode()
-    recipe = parse(text, point.name)
-    with held(output), deterministic(recipe.threads):
-        training = Training(recipe, text, "cpu")
-        while point.is_trained and len(training.done) < recipe.epochs:
-            print(point.name, training.epoch(), flush=True)
-        if not point.is_trained:
-            _counted(training.model, training, training.train.images)  # the bounds of activations
+def trained(text: str, name: str, *, only_bounds: bool = False) -> tuple[Training, Path]:
+    """The training of the recipe `text`, and the ONNX file that it ends in; `only_bounds`: without
+    an epoch, activations are only shown the training images, whose largest value is their bound.
+    """
+    recipe = parse(text.encode(), name)
+    with held(Path(recipe.output)), deterministic(recipe.threads):
+        training = Training(recipe, text.encode(), "cpu")
+        while not only_bounds and len(training.done) < recipe.epochs:
+            print(name, training.epoch(), flush=True)
+        if only_bounds:
+            _counted(training.model, training, training.train.images)
         return training, training.export()
 
 
@@ -76,45 +70,66 @@ def _counted(model: nn.Module, training: Training, images: torch.Tensor) -> floa
     return total / len(images)
 
 
-def measured(point: Point, folder: Path) -> Record:
-    training, path = made(point, folder)
+def converted(recipe: Recipe, path: Path) -> Ann:
+    """The ONNX file that `recipe` ends in, on bytes."""
     graph = read_model(path)
-    preprocess = Normalisation(training.recipe.scale).preprocess(graph.input.shape[0])
-    ann = Ann(graph, preprocess)
-    test = load(CNN.data, graph.input.shape)
-    net = build(ann, test.images[:1], Options("quantized", "level"))
-    found = evaluate(net, test.images, test.labels, ann=ann)
+    return Ann(graph, Normalisation(recipe.scale).preprocess(graph.input.shape[0]))
+
+
+def measured(study: Study, point: Point, folder: Path) -> Record:
+    text = study.text(point, folder)
+    training, path = trained(text, point.name, only_bounds=not point.is_trained)
+    ann = converted(training.recipe, path)
+    images, labels = training.test.images.numpy(), training.test.labels.numpy()
+    net = build(ann, images[:1], Options("quantized", "level"))
+    found = evaluate(net, images, labels, ann=ann)
     assert found.correct is not None
     return {
         "curve": point.curve,
         "setting": point.setting,
+        "images": found.images,
         "top1": 100 * int(found.correct[-1]) / found.images,
         "synops": found.synops,
         "estimate": _counted(training.model, training, training.test.images),
     }
 
 
-def cnn_accuracy() -> float:
-    """Top-1 in % of the CNN that all of them begin with."""
-    graph = read_model(CNN.path)
-    test = load(CNN.data, graph.input.shape)
-    classes = Ann(graph, CNN.normalisation.preprocess(graph.input.shape[0])).classes(test.images)
-    return 100 * float((classes == test.labels).mean())
+def cnn_accuracy(study: Study, folder: Path) -> dict[str, float]:
+    """Top-1 in % of the CNN that all begin with, and of that which went on; what of them is missing
+    is trained.
+    """
+    files = {CNN: Path(study.start(folder))}
+    if study.cnn is None:
+        trained(study.cnn_text(folder, CNN), CNN)
+    if study.goes_on:
+        _, files[LONGER] = trained(study.cnn_text(folder, LONGER), LONGER)
+    recipe = parse(study.cnn_text(folder, LONGER).encode(), LONGER)
+    test = read_material(recipe).test
+    images, labels = test.images.numpy(), test.labels.numpy()
+    found = {name: converted(recipe, path).classes(images) for name, path in files.items()}
+    return {name: 100 * float((classes == labels).mean()) for name, classes in found.items()}
 
 
 def main(folder: Path, names: list[str]) -> None:
-    known = json.loads(RESULTS.read_text()) if names else {}
-    points: dict[str, Record] = known.get("points", {})
-    cnn: float = known["cnn"] if names else cnn_accuracy()
-    for point in POINTS:
-        if names and point.name not in names:
-            continue
-        points[point.name] = measured(point, folder)
-        print(points[point.name], flush=True)
-        ordered = {p.name: points[p.name] for p in POINTS if p.name in points}
-        found = {"cnn": cnn, "points": ordered}
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-        PAGE.write_text(page(found))
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for study in STUDIES:
+        wanted = [p for p in study.points if _is_named(study, p, names)]
+        found = known.setdefault(study.key, {"points": {}})
+        if wanted:
+            found["cnn"] = cnn_accuracy(study, folder / study.key)
+            print(study.key, found["cnn"], flush=True)
+        for point in wanted:
+            points = found["points"]
+            points[point.name] = measured(study, point, folder / study.key)
+            print(points[point.name], flush=True)
+            found["points"] = {p.name: points[p.name] for p in study.points if p.name in points}
+            ordered = {s.key: known[s.key] for s in STUDIES if s.key in known}
+            RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+            PAGE.write_text(page(ordered))
+
+
+def _is_named(study: Study, point: Point, names: list[str]) -> bool:
+    return not names or study.key in names or f"{study.key}/{point.name}" in names
 
 
 if __name__ == "__main__":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from bench.networks import ROOT
 
 SCALING, QUANTISED = "weight scaling", "quantised"
 SYNOP, BOTH = "SynOp", "SynOp, quantised"
 CURVES = (SCALING, QUANTISED, SYNOP, BOTH)
-FACTOR = 4.0  # of the first layer's weights, where a target of synaptic operations does the rest
+CNN, LONGER = "cnn", "cnn_longer"  # folders of what has ReLUs
+RECIPES = ROOT / "examples/recipes"
+Settings = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -35,26 +41,100 @@ class Point:
     def is_trained(self) -> bool:
         return self.curve != SCALING
 
-    def recipe(self, text: str, output: str) -> str:
-        """`text`, the recipe of examples/recipes, as it trains this network in folder `output`."""
-        rounding = "down" if self.curve in (QUANTISED, BOTH) else "none"
-        settings = {
-            "output": f'"{output}"',
-            "scale": f"{255 / self.factor:g}",
-            "rounding": f'"{rounding}"',
-            "synops_target": str(self.target),
-        }
-        keys = [line.split(" = ")[0] for line in text.splitlines()]
-        assert settings.keys() <= set(keys), "the recipe has a line for each"
-        return "".join(
-            f"{key} = {settings[key]}\n" if key in settings else f"{line}\n"
-            for key, line in zip(keys, text.splitlines(), strict=True)
+
+@dataclass(frozen=True)
+class Study:
+    """Networks that are compared on the data of `recipe`, one of examples/recipes.
+
+    `cnn`: the ONNX file that all begin with; None: the recipe's model with ReLUs is trained first,
+    `before` epochs. Then every network has `epochs`, and where it `goes_on` the CNN too before its
+    weights are scaled. The CNN sees byte / `scale`. `budgets`: synaptic operations at which curves
+    are compared.
+    """
+
+    title: str
+    key: str
+    note: str
+    recipe: str
+    scale: float
+    epochs: int
+    points: tuple[Point, ...]
+    budgets: tuple[int, ...]
+    cnn: str | None = None
+    before: int = 0
+    goes_on: bool = True
+
+    def text(self, point: Point, folder: Path) -> str:
+        """The recipe that trains `point` below `folder`; not trained, that scales the weights."""
+        rounding = "down" if point.curve in (QUANTISED, BOTH) else "none"
+        scales_longer = self.goes_on and not point.is_trained
+        start = str(folder / LONGER / "model.onnx") if scales_longer else self.start(folder)
+        return varied(
+            self.base,
+            {
+                "start": f'"{start}"',
+                "output": f'"{folder / point.name}"',
+                "epochs": str(self.epochs),
+                "scale": f"{self.scale / point.factor:g}",
+                "rounding": f'"{rounding}"',
+                "synops_target": str(point.target),
+            },
         )
 
+    def cnn_text(self, folder: Path, name: str) -> str:
+        """The recipe of CNN, or of LONGER, which goes on from it."""
+        first = name == CNN
+        return varied(
+            self.base,
+            {
+                "start": None if first else f'"{self.start(folder)}"',
+                "output": f'"{folder / name}"',
+                "epochs": str(self.before if first else self.epochs),
+                "scale": f"{self.scale:g}",
+                "activation": '"relu"',
+                **dict.fromkeys(("k", "bound", "rounding", "synops_target")),
+            },
+        )
 
-POINTS = (
-    *(Point(SCALING, factor) for factor in (1.0, 2.0, 4.0, 8.0, 16.0)),
-    *(Point(QUANTISED, factor) for factor in (1.0, 2.0)),
-    *(Point(SYNOP, FACTOR, target) for target in (300_000, 600_000, 1_200_000)),
-    *(Point(BOTH, FACTOR, target) for target in (300_000, 600_000, 1_200_000)),
+    def start(self, folder: Path) -> str:
+        """What training begins with, an ONNX file."""
+        return self.cnn or str(folder / CNN / "model.onnx")
+
+    @property
+    def base(self) -> str:
+        return (RECIPES / self.recipe).read_text()
+
+
+def varied(text: str, settings: Settings) -> str:
+    """A recipe with other `settings`, None for none."""
+    keys = [line.split(" = ")[0] for line in text.splitlines()]
+    new = [f"{k} = {v}\n" for k, v in settings.items() if v is not None and k not in keys]
+    old = [
+        f"{line}\n" if key not in settings else f"{key} = {settings[key]}\n"
+        for key, line in zip(keys, text.splitlines(), strict=True)
+        if key not in settings or settings[key] is not None
+    ]
+    return "".join(new + old)
+
+
+FASHION = "examples/threshold_balancing/fashion_mnist.onnx"
+FACTOR = 4.0  # of the first layer's weights, where a target of synaptic operations does the rest
+STUDIES = (
+    Study(
+        "Fashion-MNIST",
+        "fashion",
+        "Trained on for 4 epochs; the weights that are scaled are the CNN's as it is.",
+        "sorbaro_fashion.toml",
+        255.0,
+        4,
+        (
+            *(Point(SCALING, factor) for factor in (1.0, 2.0, 4.0, 8.0, 16.0)),
+            *(Point(QUANTISED, factor) for factor in (0.5, 1.0, 2.0, 4.0)),
+            *(Point(SYNOP, FACTOR, target) for target in (150_000, 300_000, 600_000, 1_200_000)),
+            *(Point(BOTH, FACTOR, target) for target in (150_000, 300_000, 600_000, 1_200_000)),
+        ),
+        (350_000, 600_000, 1_100_000),
+        cnn=FASHION,
+        goes_on=False,
+    ),
 )
