@@ -13,7 +13,7 @@ try:
     from snngen.train.over_time import over_time
     from snngen.train.pooling import LearnedPool
     from snngen.train.synops import SynOps
-    from snngen.train.weights import integer, ternary
+    from snngen.train.weights import beside, integer, ternary
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -26,6 +26,7 @@ __all__ = [
     "LearnedPool",
     "QuantisedReLU",
     "SynOps",
+    "beside",
     "distillation",
     "export_onnx",
     "integer",

@@ -35,8 +35,9 @@ def onnx_bytes(model: nn.Module, example: Tensor) -> bytes:
     plain = deepcopy(model).eval()
     parametrised = [(name, m) for name, m in plain.named_modules() if is_parametrized(m)]
     grids = {name: _grid(module) for name, module in parametrised}
-    for _, module in parametrised:
-        _make_plain(module)
+    values = [_values(module) for _, module in parametrised]  # of all first: some rest on others
+    for (_, module), made in zip(parametrised, values, strict=True):
+        _make_plain(module, made)
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an exporter older than that by torch.export
@@ -69,14 +70,18 @@ def _grid(module: nn.Module) -> tuple[Tensor, Tensor] | None:
     weight = module.parametrizations.weight.original.detach()
     for parametrisation in before:
         weight = parametrisation(weight)
-    return last.split(weight) if isinstance(last, Grid) else None
+    return last.split(weight) if isinstance(last, Grid) and last.bits <= 8 else None
 
 
-def _make_plain(module: nn.Module) -> None:
+def _values(module: nn.Module) -> dict[str, Tensor]:
+    """The numbers that a parametrised module computes with."""
+    return {name: getattr(module, name).detach() for name in module.parametrizations}
+
+
+def _make_plain(module: nn.Module, values: dict[str, Tensor]) -> None:
     """Leaves `module`, a copy, the numbers that it computes with. (What torch has for this removes
     them from the class, which is also that of the module that was copied.)
     """
-    values = {name: getattr(module, name).detach() for name in module.parametrizations}
     module.__class__ = type_before_parametrizations(module)
     del module.parametrizations
     for name, value in values.items():

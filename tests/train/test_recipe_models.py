@@ -17,6 +17,8 @@ from tests.train.test_export import differences
 
 TERNARY = Quantisation("steps", k=1, bound=2, weights="ternary", ends=8)
 QCFS = Quantisation(weights=8, ends=8)
+FEW = Quantisation(levels=4, weights=4, ends=4)
+MIXED = Quantisation(levels=4, weights="ternary", ends=8)
 FINE = Quantisation("steps", k=5, bound=4, weights=8, ends=8)
 CASES = [  # model, quantisation, image, crop
     ("small", QCFS, (1, 8, 8), 0),
@@ -25,6 +27,8 @@ CASES = [  # model, quantisation, image, crop
     ("sorbaro-events", FINE, (2, 34, 34), 0),
     ("resnet8", QCFS, (3, 9, 8), 0),
     ("resnet8", TERNARY, (3, 12, 12), 9),
+    ("mlperf-resnet8", FEW, (3, 12, 12), 0),
+    ("mlperf-resnet8", MIXED, (3, 8, 12), 0),
     pytest.param("scatter-gather-lenet", TERNARY, (1, 28, 28), 0, marks=pytest.mark.slow),
     pytest.param("resnet20", TERNARY, (3, 9, 8), 0, marks=pytest.mark.slow),
     pytest.param("resnet20", QCFS, (3, 9, 8), 0, marks=pytest.mark.slow),
@@ -43,7 +47,7 @@ def test_no_level_of_any_layer_differs(name, how, shape, crop, tmp_path) -> None
     """From what torch computes."""
     model = built(name, how, shape, crop)
     images = np.random.default_rng(1).integers(0, 256, (8, *shape), np.uint8)
-    for _ in range(3):
+    for _ in range(20):
         with torch.no_grad():
             model.train()(Case(model, images).inputs)  # batch norms get to know what is usual
     case = Case(model.eval(), images[:2])
@@ -79,6 +83,9 @@ def test_the_published_vgg_has_the_published_size() -> None:
     layers = sizes("scatter-gather-vgg", (3, 32, 32), 24)
     assert sum(neurons for neurons, _ in layers[1:-1]) == 150_272
     assert sum(macs for _, macs in layers[1:-1]) == 126_222_336
+    half = sizes("scatter-gather-vgg-half", (3, 32, 32), 24)
+    assert sum(neurons for neurons, _ in half[1:-1]) == 150_272 // 2
+    assert sum(macs for _, macs in half[1:-1]) == 126_222_336 // 4
 
 
 def test_every_window_is_drawn_and_nothing_else() -> None:

@@ -96,7 +96,8 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "  hint:  through the training images",
         "[quantisation] weights: ternary weights need a model with batch norms, which give them a "
         "scale\n  found: model lenet\n"
-        "  hint:  one of scatter-gather-lenet, scatter-gather-vgg, vgg16, resnet8, resnet20",
+        "  hint:  one of scatter-gather-lenet, scatter-gather-vgg, scatter-gather-vgg-half, vgg16, "
+        "resnet8, resnet20, mlperf-resnet8",
         "[loss] synops_price: counts spikes, which activation relu has none of\n"
         "  hint:  use activation qcfs or steps",
     ]

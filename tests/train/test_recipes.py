@@ -196,6 +196,22 @@ def test_a_student_learns_from_a_float_teacher(said, tmp_path) -> None:
     assert code == 2 and "the training in this folder was begun with another one" in err
 
 
+def test_a_teacher_may_be_an_onnx_file(said, tmp_path) -> None:
+    """Its outputs are those of the recipe that wrote it."""
+    assert said(FLOAT)[0] == 0
+    for name, teacher in (("by_recipe", "teacher"), ("by_file", "teacher/model.onnx")):
+        text = SMALL.replace('"out"', f'"{name}"') + f'[loss]\nteacher = "{teacher}"\n'
+        assert said(text)[0] == 0
+    logs = [(tmp_path / name / "log.csv").read_text() for name in ("by_recipe", "by_file")]
+    assert logs[0] == logs[1]
+    code, out, err = said(text.replace("teacher/model", "teacher/none"))
+    assert (code, out) == (2, "") and "file 'teacher/none.onnx': cannot be read" in err
+    text = text.replace('"by_file"', '"other"').replace('"small"', '"resnet8"')
+    code, out, err = said(text)
+    assert (code, out) == (2, "")
+    assert "error: [loss] teacher: teacher/model.onnx: must have the model's 10" in err
+
+
 def test_teachers_that_do_not_fit_are_refused(said, tmp_path) -> None:
     assert said(FLOAT)[0] == 0
     student = f'{SMALL}[loss]\nteacher = "teacher"\n'

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from snngen.errors import ConversionError
-from snngen.train import LearnedPool, QuantisedReLU, distillation, integer, ternary
+from snngen.train import LearnedPool, QuantisedReLU, beside, distillation, integer, ternary
 
 
 def test_ternary_is_as_published() -> None:
@@ -33,6 +33,40 @@ def test_integers_of_so_many_bits_and_the_nearest(bits: int) -> None:
     assert torch.all((layer.weight - weight).abs() <= unit / 2 + 1e-7)
 
 
+def test_scaled_ternary_is_closest_to_each_channel() -> None:
+    """Its unit is the mean of what it keeps, which is what least squares gives."""
+    torch.manual_seed(1)
+    real = nn.Conv2d(4, 6, 3)
+    with torch.no_grad():
+        real.weight[2] *= 100
+        real.weight[3] = 0
+    weight = real.weight.detach().clone()
+    made = ternary(real, scaled=True).weight.detach()
+    for row, got in zip(weight.flatten(1), made.flatten(1), strict=True):
+        kept = row.abs() > 0.7 * row.abs().mean()
+        unit = row[kept].abs().mean() if kept.any() else 1.0
+        assert torch.allclose(got, row.sign() * kept * unit)
+
+
+def test_what_is_added_has_one_unit() -> None:
+    """Spikes of 0.5 and of 0.3 each, and weights of which one is far too large for 5 bits."""
+    torch.manual_seed(1)
+    main, past = integer(nn.Linear(9, 6), 4), nn.Linear(5, 6)
+    with torch.no_grad():
+        past.weight[1, 2] = 1000
+    weight = past.weight.detach().clone()
+    beside(past, main, lambda: torch.tensor(0.5 / 0.3), 5)
+    unit = main.parametrizations.weight.original.detach().abs().amax(1, keepdim=True) / 7 * 0.5
+    integers = past.weight.detach() * 0.3 / unit
+    assert torch.allclose(integers, integers.round(), atol=1e-4)
+    assert integers[1, 2].round() == 15
+    wanted = (weight * 0.3 / unit).round().clamp(-15, 15)
+    assert torch.equal(integers.round(), wanted)
+    past(torch.randn(7, 5)).sum().backward()
+    assert past.parametrizations.weight.original.grad.any()
+    assert main.parametrizations.weight.original.grad is None
+
+
 @pytest.mark.parametrize("make", [ternary, integer])
 def test_the_gradient_reaches_the_real_weights(make) -> None:
     """As if the weights that are used were they."""
@@ -48,6 +82,8 @@ def test_the_gradient_reaches_the_real_weights(make) -> None:
 def test_wrong_bits_are_refused() -> None:
     with pytest.raises(ConversionError, match=r"bits: must be 2..8\n  found: 9"):
         integer(nn.Linear(2, 2), 9)
+    with pytest.raises(ConversionError, match=r"bits: must be 2..16\n  found: 17"):
+        beside(nn.Linear(2, 2), integer(nn.Linear(2, 2)), lambda: torch.ones(()), 17)
 
 
 def test_a_learned_pool_tiles_the_image() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snngen.errors import Problem, RecipeError
 from snngen.files import read_file
-from snngen.train.activations import QCFS, QuantisedReLU
+from snngen.train.activations import QCFS, Quantised, QuantisedReLU
 from snngen.train.recipes import checkpoint as store
 from snngen.train.recipes.checkpoint import RECIPE
 from snngen.train.recipes.material import Material
-from snngen.train.recipes.models import Parts, build
+from snngen.train.recipes.models import Factors, Parts, Reader, Wrap, build
 from snngen.train.recipes.schema import MAX_BYTES, Optimiser, Quantisation, Recipe, parse
 from snngen.train.recipes.start import begin_with
-from snngen.train.weights import integer, ternary
+from snngen.train.weights import beside, integer, ternary
 
 
 def models_of(recipe: Recipe, material: Material) -> tuple[nn.Module, nn.Module | None]:
@@ -62,12 +62,17 @@ def model_of(recipe: Recipe, material: Material) -> nn.Sequential:
 
 
 def _teacher(student: Recipe, material: Material) -> nn.Module | None:
-    """The model that another recipe trained; RecipeError where there is none that is ready, or it
-    does not fit the data.
+    """The model that another recipe trained, or that of the student with the weights of an ONNX
+    file, not quantised; RecipeError where there is none that is ready, or it does not fit the data.
     """
     if student.loss.teacher is None:
         return None
     folder = Path(student.loss.teacher)
+    if folder.suffix == ".onnx":
+        real = replace(student, quantisation=Quantisation("relu", weights="real", ends=8))
+        model = model_of(real, material)
+        begin_with(folder, model, material.train.images, student.scale, "[loss] teacher")
+        return model.eval().requires_grad_(False)
     where, hint = f"[loss] teacher: {folder}", "train its recipe first"
     found = store.load(folder)
     if found is None:
@@ -102,9 +107,26 @@ def parts_of(q: Quantisation) -> Parts:
 
     assert q.weights is not None and q.ends is not None, "a recipe that was read has them"
     if q.weights == "real":
-        return Parts(activation, _as_it_is, _as_it_is)
-    inner = partial(integer, bits=q.weights) if isinstance(q.weights, int) else ternary
-    return Parts(activation, partial(integer, bits=q.ends), inner)
+        return Parts(activation, _as_it_is, _as_it_is, lambda main, past: None)
+    end = partial(integer, bits=q.ends)
+    if isinstance(q.weights, int):
+        inner = partial(integer, bits=q.weights)
+        return Parts(activation, end, inner, partial(_add, inner, q.weights))
+    return Parts(activation, end, ternary, partial(_add, partial(ternary, scaled=True), q.ends))
+
+
+def _add(wrap: Wrap, bits: int, main: Reader, past: Reader) -> None:
+    """A convolution of `wrap`, and a shortcut of `bits` bits in its unit; a factor per channel may
+    have 16.
+    """
+    wrap(main.layer)
+    sources = main.source, past.source
+
+    def ratio() -> Tensor:
+        main_step, step = (m.step if isinstance(m, Quantised) else 1.0 for m in sources)
+        return torch.as_tensor(main_step / step).detach()
+
+    beside(past.layer, main.layer, ratio, 16 if isinstance(past.layer, Factors) else bits)
 
 
 def _as_it_is(layer: nn.Module) -> nn.Module:

@@ -17,14 +17,23 @@ Wrap = Callable[[nn.Module], nn.Module]
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A layer and the activation that it reads."""
+
+    layer: nn.Module
+    source: nn.Module
+
+
+@dataclass(frozen=True)
 class Parts:
     """What layers are made of: an activation; the weights of the first and last layer, and of those
-    between.
+    between. `add` gives a convolution and a shortcut, whose outputs are added, weights of one unit.
     """
 
     activation: Callable[[], nn.Module]
     end: Wrap
     inner: Wrap
+    add: Callable[[Reader, Reader], None]
 
     def normed(
         self, i: int, o: int, size: int, stride: int = 1, padding: int = 0, first: bool = False
@@ -52,6 +61,41 @@ class Sum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.sum(self.body(x) + self.past(x))
+
+
+class Joined(nn.Module):
+    """A shortcut that is added to what a convolution makes, then batch norm and an activation: He
+    et al. 2016, "Deep Residual Learning for Image Recognition"; but the batch norm is behind the
+    addition, where it leaves both in one unit. `before` is the activation that the block reads.
+
+    Strides pad on the right and below only, as TensorFlow does.
+    """
+
+    def __init__(self, parts: Parts, i: int, o: int, stride: int, before: nn.Module) -> None:
+        super().__init__()
+        same = i == o and stride == 1
+        self.past = Factors(o) if same else nn.Conv2d(i, o, 1, stride, bias=False)
+        pad = [nn.ZeroPad2d((0, 1, 0, 1))] if stride == 2 else []
+        self.body = nn.Sequential(*pad, *parts.normed(i, o, 3, stride, 2 - stride))
+        self.conv = nn.Conv2d(o, o, 3, 1, 1, bias=False)
+        parts.add(Reader(self.conv, self.body[-1]), Reader(self.past, before))
+        self.norm = nn.BatchNorm2d(o)
+        self.activation = parts.activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        past = self.past(x)
+        return self.activation(self.norm(self.conv(self.body(x)) + past))
+
+
+class Factors(nn.Module):
+    """Each channel times a factor that is learned."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
 
 
 class Mean(nn.Module):
@@ -114,16 +158,22 @@ def _scatter_gather_lenet(parts: Parts, shape: Shape, classes: int) -> nn.Sequen
     return _headed(parts, features, shape, classes)
 
 
-def _scatter_gather_vgg(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
-    features: Layers = []
-    before = shape[0]
-    for channels, convolutions in ((64, 3), (128, 2), (256, 2)):
-        for _ in range(convolutions):
-            features += parts.normed(before, channels, 3, padding=1, first=not features)
-            before = channels
-        features += parts.normed(channels, channels, 2, stride=2)
-    features += parts.normed(256, 512, 3, padding=1) + parts.normed(512, 512, 3)
-    return _headed(parts, features, shape, classes)
+def _scatter_gather_vgg(width: int) -> Callable[[Parts, Shape, int], nn.Sequential]:
+    """Of so many channels in the first layer, and 2, 4 and 8 times as many further on."""
+
+    def build(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
+        features: Layers = []
+        before = shape[0]
+        for channels, convolutions in ((width, 3), (2 * width, 2), (4 * width, 2)):
+            for _ in range(convolutions):
+                features += parts.normed(before, channels, 3, padding=1, first=not features)
+                before = channels
+            features += parts.normed(channels, channels, 2, stride=2)
+        features += parts.normed(before, 8 * width, 3, padding=1)
+        features += parts.normed(8 * width, 8 * width, 3)
+        return _headed(parts, features, shape, classes)
+
+    return build
 
 
 def _vgg16(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
@@ -150,6 +200,16 @@ def _resnet(blocks: int) -> Callable[[Parts, Shape, int], nn.Sequential]:
         return _headed(parts, [*features, Mean()], shape, classes)
 
     return build
+
+
+def _mlperf_resnet8(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
+    features = parts.normed(shape[0], 16, 3, padding=1, first=True)
+    before, activation = 16, features[-1]
+    for channels in (16, 32, 64):
+        block = Joined(parts, before, channels, channels // before, activation)
+        features.append(block)
+        before, activation = channels, block.activation
+    return _headed(parts, [*features, Mean()], shape, classes)
 
 
 @dataclass(frozen=True)
@@ -182,14 +242,22 @@ MODELS = {
         "16C5 padded-16C5-16C2s2-32C5-32C2s2-256C4-FC, for 28x28: Zou et al. 2021",
     ),
     "scatter-gather-vgg": Model(
-        _scatter_gather_vgg,
+        _scatter_gather_vgg(64),
         True,
         "64C3 x3-64C2s2-128C3 x2-128C2s2-256C3 x2-256C2s2-512C3 padded-512C3-FC, for 24x24: "
         "Zou et al. 2021",
     ),
+    "scatter-gather-vgg-half": Model(
+        _scatter_gather_vgg(32), True, "the same with half as many channels in every layer"
+    ),
     "vgg16": Model(_vgg16, True, "the 13 convolutions of VGG-16, average pools, one dense layer"),
     "resnet8": Model(_resnet(1), True, "3 blocks of 16, 32, 64 channels, which add activations"),
     "resnet20": Model(_resnet(3), True, "9 blocks of 16, 32, 64 channels, which add activations"),
+    "mlperf-resnet8": Model(
+        _mlperf_resnet8,
+        True,
+        "3 blocks of 16, 32, 64 channels, which add to sums: that of MLPerf Tiny",
+    ),
 }
 
 

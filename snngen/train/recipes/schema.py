@@ -100,7 +100,11 @@ class Loss:
     synops_target: int = key(
         Whole(0, 10**12), "of an image: ((S - S0) / S0)^2, Sorbaro et al. 2020", 0
     )
-    teacher: str | None = key(Text("the output folder of a recipe"), "learn its outputs", None)
+    teacher: str | None = key(
+        Text("the output folder of a recipe, or an ONNX file as of `start`"),
+        "learn its outputs",
+        None,
+    )
     temperature: float = key(Number(above=0), "at which", 4.0)
     labels: float = key(Number(most=1), "beside a teacher, the share of the cross entropy", 0.0)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from torch.nn.utils.parametrize import is_parametrized
 from snngen.data.raw import spread
 from snngen.errors import Problem, RecipeError
 from snngen.fold import fold
-from snngen.graph import Graph
+from snngen.graph import Add, Affine, Graph
 from snngen.onnx_import import load
 from snngen.ops import Conv, Linear
 from snngen.train.activations import QCFS
+from snngen.train.recipes.models import Factors, Joined
 
 SEEN = 1000  # training images, at most
-PERCENTILE = 99.9  # of the values that reach an activation; its bound
+PERCENTILE = 99.9  # of the values that reach an activation; what bounds are shares of
+SHARES = np.linspace(0.2, 1.0, 17)  # that are tried
+VALUES = 10**5  # that they are tried on
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,29 +45,43 @@ class Given:
     bias: Tensor
 
 
-def begin_with(path: Path, model: nn.Sequential, images: Tensor, scale: float) -> None:
+@dataclass(frozen=True, eq=False)
+class Taking:
+    """A layer of the model, what it is given, and the batch norm behind it."""
+
+    layer: Any
+    given: Given
+    norm: nn.BatchNorm2d | None
+
+
+def begin_with(
+    path: Path, model: nn.Sequential, images: Tensor, scale: float, key: str = "start"
+) -> None:
     """Give `model` the weights of the ONNX file `path`; `images` are training images, bytes
-    (N, C, H, W), of which the model sees byte / scale. RecipeError with all in which the file does
-    not fit the model; FileError and ModelError where it cannot be read.
+    (N, C, H, W), of which the model sees byte / scale. RecipeError with all in which the file, that
+    of the recipe's `key`, does not fit the model; FileError and ModelError where it cannot be read.
     """
     graph = fold(load(path))
     few = images[torch.from_numpy(spread(len(images), SEEN))].float() / scale
-    order = _order(model, few[:1])
-    places = [k for k, m in enumerate(order) if isinstance(m, nn.Conv2d | nn.Linear)]
-    layers = _given(graph)
+    layers, norms = _layers(model, few[:1])
+    given = _given(graph)
     problems = _own_normalisation(graph)
-    if len(layers) != len(places):
-        rule = f"must have the model's {len(places)} convolutions and dense layers"
-        problems.append(Problem("", rule, f"{len(layers)} of them", "choose another model"))
+    if len(given) != len(layers):
+        rule = f"must have the model's {len(layers)} convolutions and dense layers"
+        problems.append(Problem("", rule, f"{len(given)} of them", "choose another model"))
     taking = [
-        (order[k], given, _norm_at(order, k + 1)) for k, given in zip(places, layers, strict=False)
+        Taking(layer, each, norms.get(layer)) for layer, each in zip(layers, given, strict=False)
     ]
-    for layer, given, norm in taking:
-        problems += _unlike(layer, given, norm is not None)
+    for taken in taking:
+        problems += _unlike(taken)
     if problems:
-        raise RecipeError(*(replace(p, where=f"start: {path}{p.where}") for p in problems))
-    for layer, given, _ in taking:
-        _take(layer, given)
+        raise RecipeError(*(replace(p, where=f"{key}: {path}{p.where}") for p in problems))
+    factors = [m for m in model.modules() if isinstance(m, Factors)]
+    for layer, each in zip(factors, _given_factors(graph, factors), strict=True):
+        taking.append(Taking(layer, each, norms[layer]))
+    sizes = _sizes_of(model, taking)
+    for taken in taking:
+        _take(taken, sizes.get(taken.norm))
     _settle(model, taking, few)
 
 
@@ -87,9 +105,11 @@ def _own_normalisation(graph: Graph) -> list[Problem]:
     return [Problem(": its input", rule, "it is normalised by the model itself", hint)]
 
 
-def _order(model: nn.Sequential, image: Tensor) -> list[nn.Module]:
-    """The modules that have no others within, parametrisations aside, in the order in which they
-    run.
+def _layers(
+    model: nn.Sequential, image: Tensor
+) -> tuple[list[nn.Module], dict[nn.Module, nn.BatchNorm2d]]:
+    """The convolutions and dense layers in the order in which they run, and by layer the batch norm
+    that normalises its sums.
     """
     order: list[nn.Module] = []
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
@@ -98,22 +118,33 @@ def _order(model: nn.Sequential, image: Tensor) -> list[nn.Module]:
     _evaluate(model, image)
     for hook in hooks:
         hook.remove()
-    return order
+    norms = {a: b for a, b in pairwise(order) if isinstance(b, nn.BatchNorm2d)}
+    norms |= {m.past: m.norm for m in model.modules() if isinstance(m, Joined)}
+    return [m for m in order if not isinstance(m, nn.BatchNorm2d)], norms
 
 
-def _norm_at(order: list[nn.Module], k: int) -> nn.BatchNorm2d | None:
-    found = order[k] if k < len(order) else None
-    return found if isinstance(found, nn.BatchNorm2d) else None
+def _given_factors(graph: Graph, factors: list[Factors]) -> list[Given]:
+    """What the file's shortcuts do to their channels; nothing where it does not say."""
+    found = []
+    for node in graph.nodes:
+        adds = any(isinstance(reader.op, Add) for reader in graph.consumers(node.name))
+        if isinstance(node.op, Affine) and adds:
+            scale, shift = (torch.tensor(v, dtype=torch.float32) for v in vars(node.op).values())
+            found.append(Given(node.name, scale.reshape(-1, 1, 1), shift.flatten()))
+    if [len(each.bias) for each in found] == [len(each.weight) for each in factors]:
+        return found
+    return [Given("", torch.ones_like(f.weight), torch.zeros(len(f.weight))) for f in factors]
 
 
-def _unlike(layer: nn.Module, given: Given, has_norm: bool) -> list[Problem]:
-    """In what `given` does not fit the model's `layer`."""
+def _unlike(taken: Taking) -> list[Problem]:
+    """In what `given` does not fit the model's layer."""
+    layer, given = taken.layer, taken.given
     shape, wanted = tuple(given.weight.shape), tuple(layer.weight.shape)
     problems = []
     if shape != wanted:
         rule = f"its weight must be {_sizes(wanted)}, as the model's layer in this place"
         problems.append(Problem(f": node '{given.name}'", rule, _sizes(shape)))
-    if layer.bias is None and not has_norm and bool(given.bias.any()):
+    if layer.bias is None and taken.norm is None and bool(given.bias.any()):
         rule = "must have no bias, which the model's layer has not"
         problems.append(Problem(f": node '{given.name}'", rule, "", "choose another model"))
     return problems
@@ -123,40 +154,77 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _take(layer: Any, given: Given) -> None:
-    """Give a convolution or dense layer its weight, and its bias where it has one."""
+def _sizes_of(model: nn.Sequential, taking: list[Taking]) -> dict[nn.BatchNorm2d | None, Tensor]:
+    """By batch norm the factors (O,) that give each channel's weights the spread of new ones, so
+    that a rate of learning means the same in all layers: files have batch norms in their weights.
+    """
+    shortcuts = {m.past for m in model.modules() if isinstance(m, Joined)}
+    found = {}
+    for taken in taking:
+        if taken.norm is not None and taken.layer not in shortcuts:
+            rows = taken.given.weight.flatten(1)
+            size = rows.square().mean(1).sqrt()
+            new = (3 * rows.shape[1]) ** -0.5  # of torch's Conv2d and Linear
+            found[taken.norm] = torch.where(size > 0, new / size, 1.0)
+    return found
+
+
+def _take(taken: Taking, factors: Tensor | None) -> None:
+    """Give a layer its weight, times `factors` (O,), and its bias where it has one."""
+    layer, given = taken.layer, taken.given
     grid = is_parametrized(layer, "weight")
     weight = layer.parametrizations.weight.original if grid else layer.weight
     with torch.no_grad():
-        weight.copy_(given.weight)
-        if layer.bias is not None:
+        weight.copy_(given.weight if factors is None else _by_rows(given.weight, factors))
+        if getattr(layer, "bias", None) is not None:
             layer.bias.copy_(given.bias)
 
 
-def _settle(
-    model: nn.Sequential, taken: list[tuple[nn.Module, Given, nn.BatchNorm2d | None]], few: Tensor
-) -> None:
+def _by_rows(weight: Tensor, factors: Tensor) -> Tensor:
+    return weight * factors.reshape(-1, *[1] * (weight.dim() - 1))
+
+
+def _settle(model: nn.Sequential, taking: list[Taking], few: Tensor) -> None:
     """Set batch norms and bounds, each to what reaches it once all before it are set."""
+    wanted: dict[nn.BatchNorm2d, list[Tensor]] = {}
+    biases: dict[nn.BatchNorm2d, Tensor] = {}
+
+    def made(layer: Any, read: tuple[Tensor], _: Tensor, taken: Taking) -> None:
+        wanted.setdefault(taken.norm, []).append(_with(layer, read[0], taken.given.weight))
+
+    def settled(norm: nn.BatchNorm2d, read: tuple[Tensor]) -> None:
+        _set_norm(norm, read[0], sum(wanted.pop(norm)), biases[norm])
+
     hooks = [m.register_forward_pre_hook(_set_bound) for m in model.modules() if type(m) is QCFS]
-    for layer, given, norm in taken:
+    for taken in taking:
+        norm = taken.norm
         if norm is not None:
-            hooks.append(layer.register_forward_hook(partial(_set_norm, norm=norm, given=given)))
+            hooks.append(taken.layer.register_forward_hook(partial(made, taken=taken)))
+            if norm not in biases:
+                hooks.append(norm.register_forward_pre_hook(settled))
+            biases[norm] = biases.get(norm, 0.0) + taken.given.bias
     _evaluate(model, few)
     for hook in hooks:
         hook.remove()
 
 
-def _set_norm(
-    layer: Any, read: tuple[Tensor], sums: Tensor, norm: nn.BatchNorm2d, given: Given
-) -> None:
-    """From the spread of `sums`, as the layer rounds its weights, to that of the file's weights."""
-    wanted = layer._conv_forward(read[0], given.weight, None)
-    for buffer, value in zip((norm.running_mean, norm.running_var), _spread(sums), strict=True):
-        assert buffer is not None
-        buffer.copy_(value)
-    mean, variance = _spread(wanted)
-    norm.bias.copy_(mean + given.bias)
-    norm.weight.copy_((variance + norm.eps).sqrt())
+def _with(layer: Any, read: Tensor, weight: Tensor) -> Tensor:
+    """What the layer makes with other weights, without a bias."""
+    made: Tensor = (
+        read * weight if isinstance(layer, Factors) else layer._conv_forward(read, weight, None)
+    )
+    return made
+
+
+def _set_norm(norm: nn.BatchNorm2d, sums: Tensor, wanted: Tensor, bias: Tensor) -> None:
+    """From the spread of `sums`, as rounded weights make them, to that of what the file's make."""
+    (mean, variance), (wanted_mean, wanted_variance) = _spread(sums), _spread(wanted)
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+    norm.bias.copy_(wanted_mean + bias)
+    without_eps = (variance + norm.eps) / variance.clamp(min=norm.eps)
+    norm.weight.copy_((wanted_variance * without_eps).sqrt())
 
 
 def _spread(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,10 +233,17 @@ def _spread(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _set_bound(activation: QCFS, read: tuple[Tensor]) -> None:
-    values = np.maximum(read[0].numpy().ravel(), 0)
-    bound = float(np.percentile(values, PERCENTILE)) or float(values.max())
-    if bound > 0:
-        activation.bound.fill_(bound)
+    """To the bound whose levels are closest to the values, rectified."""
+    values = read[0].flatten()
+    values = values[:: -(-len(values) // VALUES)].relu()
+    largest = float(np.percentile(values.numpy(), PERCENTILE)) or float(values.max())
+    errors = {}
+    for share in SHARES:
+        if largest > 0:
+            activation.bound.fill_(share * largest)
+            errors[float((activation.quantise(values) - values).square().mean())] = share
+    if errors:
+        activation.bound.fill_(errors[min(errors)] * largest)
 
 
 def _evaluate(model: nn.Module, images: Tensor) -> None:
