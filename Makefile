@@ -18,7 +18,7 @@ help:
 	@echo "make sanitize   trained networks under AddressSanitizer, UBSan, valgrind; a quarter of an hour"
 	@echo "make bench   trained networks on whole test sets; needs SNNGEN_DATA and SNNGEN_MODELS"
 	@echo "make bench-accuracy   every method at many lengths: what is not measured yet; hours"
-	@echo "make bench-area   what hardware takes, estimated and synthesised; a quarter of an hour"
+	@echo "make bench-area   what hardware takes, estimated and synthesised; half an hour"
 	@echo "make bench-balancing   threshold balancing, timestep by timestep; ten minutes"
 	@echo "make bench-boards   whole traces on every emulated processor; half an hour"
 	@echo "make bench-hardware   chips compiled by Verilator: whole traces, cycles; half an hour"

