@@ -8,7 +8,8 @@ spikes, its value in steps, so that
 is the number that `snngen evaluate` counts for level neurons, borders included, and that of IF
 neurons as far as their rates are the levels. Pools, reshapes, slices and concatenations pass spikes
 on; an addition reads them over one synapse each. What is no spike, such as the input's pixels and
-the currents of a convolution without activation, costs nothing here.
+the currents of a convolution without activation, costs nothing here; nor does a factor, which
+becomes part of the weights that read the product.
 
 Sorbaro, Liu, Bortone and Sheik 2020, "Optimizing the Energy Consumption of Spiking Neural Networks
 for Neuromorphic Applications", Frontiers in Neuroscience 14:662.
@@ -117,14 +118,17 @@ class SynOps(TorchFunctionMode):
             return
         name = function.__name__
         where = f"function '{name}', called in module '{self._running[-1][0]}'"
-        hint = f"spikes may reach {', '.join(sorted({*READS, *ADDS, *PASSES}))}"
-        known = name in READS or name in ADDS or name in PASSES
+        functions = {*READS, *ADDS, *SCALES, *PASSES}
+        known = name in functions and (name not in SCALES or len(arriving) == 1)
+        hint = f"spikes may reach {', '.join(sorted(functions))}"
         require(known, where, "what spikes cost that reach it is not known", hint=hint)
         if name in READS:
             self._count(name, READS[name](*args, **given) / len(result))
         elif name in ADDS:
             for spikes in arriving:
                 self._count(name, _sum(spikes) / len(result))
+        elif name in SCALES:
+            self._spikes[result] = arriving[0].expand_as(result)
         elif len(arriving) == len(operands):  # else not all of it are spikes, and so none of it
             self._spikes[result] = PASSES[name](function, *args, **given)
 
@@ -200,10 +204,11 @@ def _areas(function: Callable[..., Tensor], spikes: Tensor, *args: Any, **given:
     return means * (spikes.numel() // means.numel())
 
 
-# How many synaptic operations it makes of spikes; what reads each spike once; what passes spikes
-# on, and how.
+# How many synaptic operations it makes of spikes; what reads each spike once; what makes each spike
+# worth something else; what passes spikes on, and how.
 READS = {"conv1d": _convolution, "conv2d": _convolution, "linear": _linear}
 ADDS = ("add", "add_", "sub", "sub_")
+SCALES = ("mul",)
 WIRING = ("cat", "contiguous", "detach", "flatten", "__getitem__", "max_pool2d", "pad", "permute",
           "reshape", "squeeze", "transpose", "unsqueeze", "view")  # fmt: skip
 PASSES = {

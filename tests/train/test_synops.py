@@ -10,6 +10,9 @@ from torch.nn import functional
 from snngen.errors import ConversionError
 from snngen.evaluate import evaluate
 from snngen.train import QuantisedReLU, SynOps, integer, synops, ternary
+from snngen.train.recipes.assembly import parts_of
+from snngen.train.recipes.models import build
+from snngen.train.recipes.schema import Quantisation
 from tests.train.nets import MODELS, Case
 
 
@@ -41,6 +44,21 @@ def test_it_is_the_number_that_evaluate_counts(name: str, tmp_path, monkeypatch)
 
     monkeypatch.setitem(synops.READS, "conv2d", without_borders)
     assert float(counted(case).total()) != pytest.approx(sum(wanted), rel=1e-3)
+
+
+def test_a_shortcut_that_scales_its_channels_costs_a_synapse(tmp_path) -> None:
+    """As ResNet-8's first block has."""
+    torch.manual_seed(2)
+    how = parts_of(Quantisation(levels=4, weights=4, ends=8))
+    model = build("mlperf-resnet8", how, (2, 12, 12), 5)
+    case = Case(model, Case.of(MODELS["residual"][0]).images)
+    with torch.no_grad():
+        for _ in range(5):
+            model.train()(case.inputs)
+    model.eval()
+    wanted, found = of_network(case, "quantized", tmp_path), counted(case)
+    assert float(found.total()) == pytest.approx(sum(wanted), rel=1e-12)
+    assert "3.add" in found.layers
 
 
 def test_fractions_of_spikes_cost_fractions_while_nothing_is_rounded() -> None:
@@ -147,6 +165,13 @@ def test_what_cannot_be_counted_is_named() -> None:
     text = raised(model, x)
     assert "function 'interpolate', called in module '1': what spikes cost" in text
     assert "avg_pool2d" in text
+
+    class Square(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * x
+
+    text = raised(nn.Sequential(QuantisedReLU(0, 3), Square(), nn.Conv2d(2, 2, 3)), x)
+    assert "function 'mul', called in module '1': what spikes cost" in text
     assert "the model: sends no spikes to any layer" in raised(nn.Conv2d(2, 2, 3), x)
 
 
