@@ -1,4 +1,4 @@
-"""Knowledge distillation: a network learns another one's outputs."""
+"""Knowledge distillation: a network learns another one's outputs, and what lies before them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def distillation(scores: Tensor, teacher: Tensor, temperature: float = 4.0) -> T
     found = functional.log_softmax(scores / temperature, 1)
     divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
     return divergence * temperature**2
+
+
+def relative_error(values: Tensor, teacher: Tensor) -> Tensor:
+    """The mean squared error of `values`, relative to the mean square of the `teacher`'s.
+
+    Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", learn a teacher's inner values so.
+    """
+    wanted = teacher.detach()
+    return (values - wanted).square().mean() / wanted.square().mean().clamp(min=1e-12)

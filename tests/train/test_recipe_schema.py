@@ -50,6 +50,8 @@ BROKEN = {  # what is added to NEEDED, and what is said of it, without "error: r
     "weights only\n  found: 8\n  hint:  leave it out, or weights",
     "[loss]\nsynops_price = 1\nsynops_target = 2": "[loss] synops_target: there is a price or a "
     "target, not both\n  found: 2\n  hint:  leave one out",
+    "[loss]\nactivations = 2": "[loss] activations: applies beside a teacher only\n"
+    "  found: 2.0\n  hint:  set teacher, or leave it out",
     "[loss]\nlabels = 0.5": "[loss] labels: applies beside a teacher only\n  found: 0.5\n"
     "  hint:  set teacher, or leave it out",
     '[loss]\nteacher = "./out"': "[loss] teacher: must not be the output itself\n  found: ./out\n"

@@ -18,7 +18,9 @@ import torch
 
 from snngen.cli import run
 from snngen.train import QuantisedReLU
+from snngen.train.distillation import relative_error
 from snngen.train.recipes import Training, parse
+from snngen.train.recipes.watched import watched
 from tests.train.recipe_data import write_images
 
 CHECKOUT = Path(__file__).parents[2]
@@ -210,6 +212,28 @@ def test_a_teacher_may_be_an_onnx_file(said, tmp_path) -> None:
     code, out, err = said(text)
     assert (code, out) == (2, "")
     assert "error: [loss] teacher: teacher/model.onnx: must have the model's 10" in err
+
+
+def test_a_student_learns_what_its_teachers_activations_send(said, tmp_path) -> None:
+    assert said(FLOAT)[0] == 0
+    errors = []
+    for weight in (0, 100):
+        text = SMALL.replace('"out"', f'"by_{weight}"').replace("epochs = 3", "epochs = 2")
+        text += f'[loss]\nteacher = "teacher/model.onnx"\nactivations = {weight}\n'
+        assert said(text)[0] == 0
+        training = Training(parse(text.encode(), ""), text.encode(), "cpu")
+        assert not any(m._forward_hooks for m in training.model.modules())
+        x = training.test.images.float() / 255
+        with torch.no_grad(), watched(training.model) as sent:
+            training.model(x)
+        with torch.no_grad(), watched(training._teacher) as wanted:
+            training._teacher(x)
+        assert list(sent) == list(wanted) == ["1", "4"]
+        errors.append(sum(float(relative_error(v, wanted[k])) for k, v in sent.items()))
+    assert errors[0] > 1.2 * errors[1]
+    code, out, err = said(text.replace('"small"', '"resnet8"').replace("/model.onnx", ""))
+    assert (code, out) == (2, "")
+    assert "error: [loss] activations: needs a teacher of the same model\n" in err
 
 
 def test_teachers_that_do_not_fit_are_refused(said, tmp_path) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from snngen.errors import ConversionError
 from snngen.train import LearnedPool, QuantisedReLU, beside, distillation, integer, ternary
+from snngen.train.distillation import relative_error
 
 
 def test_ternary_is_as_published() -> None:
@@ -107,3 +108,14 @@ def test_distillation_is_the_divergence_and_teaches_classes() -> None:
         gradient = torch.autograd.grad(distillation(scores, teacher), scores)[0]
         scores = (scores - 5 * gradient).detach().requires_grad_()
     assert torch.equal(scores.argmax(1), teacher.argmax(1))
+
+
+def test_an_error_is_relative_to_the_teacher() -> None:
+    values = torch.tensor([1.0, 2.0, 5.0], requires_grad=True)
+    teacher = torch.tensor([1.0, 4.0, 3.0], requires_grad=True)
+    loss = relative_error(values, teacher)
+    assert loss.item() == pytest.approx((0 + 4 + 4) / (1 + 16 + 9))
+    loss.backward()
+    assert teacher.grad is None
+    assert torch.allclose(values.grad, 2 * torch.tensor([0.0, -2.0, 2.0]) / 26)
+    assert relative_error(torch.zeros(3), torch.zeros(3)) == 0, "of one that is silent"

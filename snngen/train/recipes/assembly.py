@@ -21,6 +21,7 @@ from snngen.train.recipes.material import Material
 from snngen.train.recipes.models import Factors, Parts, Reader, Wrap, build
 from snngen.train.recipes.schema import MAX_BYTES, Optimiser, Quantisation, Recipe, parse
 from snngen.train.recipes.start import begin_with
+from snngen.train.recipes.watched import activations_of
 from snngen.train.weights import beside, integer, ternary
 
 
@@ -43,7 +44,17 @@ def models_of(recipe: Recipe, material: Material) -> tuple[nn.Module, nn.Module 
         raise RecipeError(*problems)
     model, teacher = found
     assert model is not None
+    if recipe.loss.activations and teacher is not None:
+        _check_alike(recipe, model, teacher)
     return model, teacher
+
+
+def _check_alike(recipe: Recipe, model: nn.Module, teacher: nn.Module) -> None:
+    """RecipeError where the activations of the teacher cannot be what the model's should be."""
+    if activations_of(model).keys() != activations_of(teacher).keys():
+        rule, hint = "needs a teacher of the same model", "leave it out, or choose another teacher"
+        found = f"teacher {recipe.loss.teacher}, model {recipe.model}"
+        raise RecipeError(Problem("[loss] activations", rule, found, hint))
 
 
 def _student(recipe: Recipe, material: Material) -> nn.Sequential:

@@ -107,6 +107,9 @@ class Loss:
     )
     temperature: float = key(Number(above=0), "at which", 4.0)
     labels: float = key(Number(most=1), "beside a teacher, the share of the cross entropy", 0.0)
+    activations: float = key(
+        Number(), "beside a teacher of the same model, what an activation's error counts", 0.0
+    )
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,7 @@ def _contradictions(r: Recipe, tree: dict[str, Any]) -> Iterator[Problem]:
     if loss.synops_price and loss.synops_target:
         rule = "there is a price or a target, not both"
         yield Problem("[loss] synops_target", rule, str(loss.synops_target), "leave one out")
-    for name in ("temperature", "labels"):
+    for name in ("temperature", "labels", "activations"):
         if loss.teacher is None and name in given:
             rule, hint = "applies beside a teacher only", "set teacher, or leave it out"
             yield Problem(f"[loss] {name}", rule, str(getattr(loss, name)), hint)

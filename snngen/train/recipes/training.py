@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
@@ -16,15 +16,17 @@ from torch.nn import functional
 
 from snngen.errors import Problem, RecipeError
 from snngen.files import write_file
-from snngen.train.distillation import distillation
+from snngen.train.distillation import distillation, relative_error
 from snngen.train.export import onnx_bytes
 from snngen.train.recipes import checkpoint as store
 from snngen.train.recipes.assembly import digest_of, facts_of, models_of, optimiser_of, seed_epoch
 from snngen.train.recipes.checkpoint import LOG, MODEL, RECIPE, Checkpoint
 from snngen.train.recipes.material import augmented, read_material
 from snngen.train.recipes.schema import Recipe, Schedule
+from snngen.train.recipes.watched import watched
 from snngen.train.synops import SynOps
 
+Sent = dict[str, Tensor]
 TESTED_AT_ONCE = 250
 COLUMNS = ("epoch", "rate", "loss", "train", "test", "synops")
 
@@ -174,24 +176,31 @@ class Training:
         epoch: a network that is fined before it has learned anything falls silent.
         """
         how = self.recipe.loss
-        if not how.synops_price and not how.synops_target:
-            scores = self.model(x)
-            return self._wrongness(scores, x, labels), scores, x.new_zeros(())
-        with SynOps(self.model) as synops:
-            scores = self.model(x)
+        with self._watching(self.model) as sent:
+            if not how.synops_price and not how.synops_target:
+                scores = self.model(x)
+                return self._wrongness(scores, sent, x, labels), scores, x.new_zeros(())
+            with SynOps(self.model) as synops:
+                scores = self.model(x)
         total = synops.total()
         cost = how.synops_price * total
         if how.synops_target:
             cost = synops.off_target(how.synops_target)
-        return self._wrongness(scores, x, labels) + grown * cost, scores, total
+        return self._wrongness(scores, sent, x, labels) + grown * cost, scores, total
 
-    def _wrongness(self, scores: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+    def _watching(self, model: nn.Module) -> AbstractContextManager[Sent]:
+        return watched(model) if self.recipe.loss.activations else nullcontext({})
+
+    def _wrongness(self, scores: Tensor, sent: Sent, x: Tensor, labels: Tensor) -> Tensor:
+        """`scores` against labels and teacher, and what the model's activations have `sent`."""
         how = self.recipe.loss
         if self._teacher is None:
             return functional.cross_entropy(scores, labels)
-        with torch.no_grad():
-            wanted = self._teacher(x)
-        learned = distillation(scores, wanted, how.temperature)
+        with torch.no_grad(), self._watching(self._teacher) as wanted:
+            teacher = self._teacher(x)
+        learned = distillation(scores, teacher, how.temperature)
+        for name, values in sent.items():
+            learned = learned + how.activations * relative_error(values, wanted[name])
         if not how.labels:
             return learned
         return how.labels * functional.cross_entropy(scores, labels) + (1 - how.labels) * learned
