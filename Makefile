@@ -26,7 +26,7 @@ help:
 	@echo "make bench-mapping   networks on simulated crossbar cores; some minutes"
 	@echo "make bench-mcu   instructions on emulated processors beside other C; an hour"
 	@echo "make bench-pc   time per inference on this machine beside other C; a quarter of an hour"
-	@echo "make bench-synops   accuracy against synaptic operations; trains networks in FOLDER=..., an hour"
+	@echo "make bench-synops   accuracy against synaptic operations; trains networks in FOLDER=..., two hours"
 	@echo "make bench-trained   every network trained here, from ONNX to C on a processor; some minutes"
 	@echo "make bench-tune   what tune chooses beside the table of everything; a quarter of an hour"
 	@echo "make bench-peers   speed and accuracy beside torch tools, which it installs"

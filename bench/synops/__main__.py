@@ -10,12 +10,13 @@ floor(relu(x)) spikes, as those of Sorbaro et al. 2020:
 - SynOp: trained on with a target of synaptic operations, activations not rounded meanwhile
 - SynOp, quantised: both
 
-Each of STUDIES varies a recipe of examples/recipes. What is trained lies in FOLDER/KEY, outside of
-the repository, and is not trained again; a point takes minutes on one thread. All have 8-bit
-weights, and all are measured as level neurons on all test images: the integer network's top-1 and
-synaptic operations of an image, and the training loss's own count of them on the same images, as it
-counts while it trains, dropout aside. With names of studies or of points, only those are measured
-anew. Needs SNNGEN_DATA and torch. Writes bench/results/synops.json and docs/benchmarks/synops.md.
+Each of STUDIES varies a recipe of examples/recipes. What is trained lies in FOLDER/KEY/SEED,
+outside of the repository, and is not trained again; a point takes minutes on one thread. All have
+8-bit weights, and all are measured as level neurons on all test images: the integer network's top-1
+and synaptic operations of an image, and the training loss's own count of them on the same images,
+as it counts while it trains, dropout aside. With names of studies or of points, only those are
+measured anew. Needs SNNGEN_DATA and torch. Writes bench/results/synops.json and
+docs/benchmarks/synops.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import torch
 from torch import nn
 
 from bench.synops.page import PAGE, RESULTS, page
-from bench.synops.points import CNN, LONGER, STUDIES, Point, Study
+from bench.synops.points import CNN, STUDIES, Point, Study
 from snngen.convert import Options
 from snngen.evaluate import Ann, evaluate
 from snngen.pipeline import Normalisation, build, read_model
@@ -77,7 +78,20 @@ def converted(recipe: Recipe, path: Path) -> Ann:
 
 
 def measured(study: Study, point: Point, folder: Path) -> Record:
-    text = study.text(point, folder)
+    """Of all seeds, and their mean."""
+    runs = [_measured(study, point, folder / str(seed), seed) for seed in study.seeds]
+    keys = ("top1", "synops", "estimate")
+    return {
+        "curve": point.curve,
+        "setting": point.setting,
+        "images": runs[0]["images"],
+        **{key: sum(run[key] for run in runs) / len(runs) for key in keys},
+        "runs": [{key: run[key] for key in keys} for run in runs],
+    }
+
+
+def _measured(study: Study, point: Point, folder: Path, seed: int) -> Record:
+    text = study.text(point, folder, seed)
     training, path = trained(text, point.name, only_bounds=not point.is_trained)
     ann = converted(training.recipe, path)
     images, labels = training.test.images.numpy(), training.test.labels.numpy()
@@ -85,8 +99,6 @@ def measured(study: Study, point: Point, folder: Path) -> Record:
     found = evaluate(net, images, labels, ann=ann)
     assert found.correct is not None
     return {
-        "curve": point.curve,
-        "setting": point.setting,
         "images": found.images,
         "top1": 100 * int(found.correct[-1]) / found.images,
         "synops": found.synops,
@@ -94,20 +106,20 @@ def measured(study: Study, point: Point, folder: Path) -> Record:
     }
 
 
-def cnn_accuracy(study: Study, folder: Path) -> dict[str, float]:
-    """Top-1 in % of the CNN that all begin with, and of that which went on; what of them is missing
-    is trained.
+def cnn_accuracy(study: Study, folder: Path) -> float:
+    """Top-1 in % of the CNN whose weights are scaled, which is trained where it must be; the mean
+    of all seeds.
     """
-    files = {CNN: Path(study.start(folder))}
-    if study.cnn is None:
-        trained(study.cnn_text(folder, CNN), CNN)
-    if study.goes_on:
-        _, files[LONGER] = trained(study.cnn_text(folder, LONGER), LONGER)
-    recipe = parse(study.cnn_text(folder, LONGER).encode(), LONGER)
-    test = read_material(recipe).test
-    images, labels = test.images.numpy(), test.labels.numpy()
-    found = {name: converted(recipe, path).classes(images) for name, path in files.items()}
-    return {name: 100 * float((classes == labels).mean()) for name, classes in found.items()}
+    found = []
+    for seed in study.seeds:
+        text = study.cnn_text(folder / str(seed), seed)
+        if study.trains_cnn:
+            trained(text, CNN)
+        recipe = parse(text.encode(), CNN)
+        test = read_material(recipe).test
+        classes = converted(recipe, study.scaled(folder / str(seed))).classes(test.images.numpy())
+        found.append(100 * float((classes == test.labels.numpy()).mean()))
+    return sum(found) / len(found)
 
 
 def main(folder: Path, names: list[str]) -> None:

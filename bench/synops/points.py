@@ -11,7 +11,7 @@ from bench.networks import ROOT
 SCALING, QUANTISED = "weight scaling", "quantised"
 SYNOP, BOTH = "SynOp", "SynOp, quantised"
 CURVES = (SCALING, QUANTISED, SYNOP, BOTH)
-CNN, LONGER = "cnn", "cnn_longer"  # folders of what has ReLUs
+CNN = "cnn"  # the folder of what has ReLUs
 RECIPES = ROOT / "examples/recipes"
 Settings = Mapping[str, str | None]
 
@@ -46,10 +46,10 @@ class Point:
 class Study:
     """Networks that are compared on the data of `recipe`, one of examples/recipes.
 
-    `cnn`: the ONNX file that all begin with; None: the recipe's model with ReLUs is trained first,
-    `before` epochs. Then every network has `epochs`, and where it `goes_on` the CNN too before its
-    weights are scaled. The CNN sees byte / `scale`. `budgets`: synaptic operations at which curves
-    are compared.
+    `cnn`: the ONNX file that all of them begin with; None: they begin with nothing, the CNN too,
+    which then is the recipe's model with ReLUs. All have `epochs`; where the study `goes_on`, so
+    has the CNN before its weights are scaled. The CNN sees byte / `scale`. All is done once for
+    each of `seeds`. `budgets`: synaptic operations at which curves are compared.
     """
 
     title: str
@@ -61,19 +61,19 @@ class Study:
     points: tuple[Point, ...]
     budgets: tuple[int, ...]
     cnn: str | None = None
-    before: int = 0
-    goes_on: bool = True
+    goes_on: bool = False
+    seeds: tuple[int, ...] = (1,)
 
-    def text(self, point: Point, folder: Path) -> str:
+    def text(self, point: Point, folder: Path, seed: int) -> str:
         """The recipe that trains `point` below `folder`; not trained, that scales the weights."""
         rounding = "down" if point.curve in (QUANTISED, BOTH) else "none"
-        scales_longer = self.goes_on and not point.is_trained
-        start = str(folder / LONGER / "model.onnx") if scales_longer else self.start(folder)
+        start = self.cnn if point.is_trained else str(self.scaled(folder))
         return varied(
             self.base,
             {
-                "start": f'"{start}"',
+                "start": None if start is None else f'"{start}"',
                 "output": f'"{folder / point.name}"',
+                "seed": str(seed),
                 "epochs": str(self.epochs),
                 "scale": f"{self.scale / point.factor:g}",
                 "rounding": f'"{rounding}"',
@@ -81,24 +81,28 @@ class Study:
             },
         )
 
-    def cnn_text(self, folder: Path, name: str) -> str:
-        """The recipe of CNN, or of LONGER, which goes on from it."""
-        first = name == CNN
+    def cnn_text(self, folder: Path, seed: int) -> str:
+        """The recipe of the CNN, or of what goes on from it."""
         return varied(
             self.base,
             {
-                "start": None if first else f'"{self.start(folder)}"',
-                "output": f'"{folder / name}"',
-                "epochs": str(self.before if first else self.epochs),
+                "start": None if self.cnn is None else f'"{self.cnn}"',
+                "output": f'"{folder / CNN}"',
+                "seed": str(seed),
+                "epochs": str(self.epochs),
                 "scale": f"{self.scale:g}",
                 "activation": '"relu"',
                 **dict.fromkeys(("k", "bound", "rounding", "synops_target")),
             },
         )
 
-    def start(self, folder: Path) -> str:
-        """What training begins with, an ONNX file."""
-        return self.cnn or str(folder / CNN / "model.onnx")
+    @property
+    def trains_cnn(self) -> bool:
+        return self.cnn is None or self.goes_on
+
+    def scaled(self, folder: Path) -> Path:
+        """The ONNX file whose weights are scaled."""
+        return folder / CNN / "model.onnx" if self.trains_cnn else ROOT / str(self.cnn)
 
     @property
     def base(self) -> str:
@@ -135,6 +139,20 @@ STUDIES = (
         ),
         (350_000, 600_000, 1_100_000),
         cnn=FASHION,
-        goes_on=False,
+    ),
+    Study(
+        "Fashion-MNIST, ten epochs",
+        "fashion_longer",
+        "All are trained on for 10 epochs, the CNN too before its weights are scaled.",
+        "sorbaro_fashion.toml",
+        255.0,
+        10,
+        (
+            *(Point(SCALING, factor) for factor in (2.0, 4.0, 8.0, 16.0)),
+            *(Point(BOTH, FACTOR, target) for target in (600_000, 1_200_000)),
+        ),
+        (1_100_000,),
+        cnn=FASHION,
+        goes_on=True,
     ),
 )
