@@ -30,7 +30,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from bench.networks import BYTES, ROOT, SCATTER_GATHER, UNIT, Network
+from bench.networks import BYTES, FEW_LEVELS, ROOT, SCATTER_GATHER, UNIT, Network
 from snngen.convert import Options
 from snngen.data import load
 from snngen.evaluate import Ann
@@ -55,15 +55,15 @@ UNIT_BITS = 16  # of a weight's unit, so that float32 holds its multiples exactl
 HEADER = f"""# Quantised networks, level by level
 
 Printed by `python -m bench.lossless`; the top of that file says what is measured, on all 10,000
-test images of MNIST (CIFAR-10 for ic_resnet8). *Weights*: the model's own, where they are integers
-times a unit; else rounded to 8 bits in the ONNX file that everything but *real* is compared with.
-*Levels*, *outputs*, *classes*: how many of the spiking network's are not those that this file gives
-in float64. Where no quantiser makes outputs integers they are real numbers, and the largest
-deviation is given, relative to the range of all. *Top-1* in %: the spiking network's, and that of
-the model with its *real* weights. *onnxruntime*: images to which it gives another class, node by
-node in float32; with nodes fused to its own integer kernels, as it runs by default. It cannot read
-QONNX. *C*: the emitted C equals the spiking network on all images, in every spike and membrane on
-{TRACED} of them.
+test images of MNIST (CIFAR-10 for the ResNet-8s). *Weights*: the model's own, where
+they are integers times a unit; else rounded to 8 bits in the ONNX file that everything but *real*
+is compared with. *Levels*, *outputs*, *classes*: how many of the spiking network's are not those
+that this file gives in float64. Where no quantiser makes outputs integers they are real numbers,
+and the largest deviation is given, relative to the range of all. *Top-1* in %: the spiking
+network's, and that of the model with its *real* weights. *onnxruntime*: images to which it gives
+another class, node by node in float32; with nodes fused to its own integer kernels, as it runs by
+default. It cannot read QONNX. *C*: the emitted C equals the spiking network on all images, in every
+spike and membrane on {TRACED} of them.
 
 | network | method | weights | levels | outputs | classes | top-1 | real | onnxruntime | C |
 |---|---|---|---|---|---|---|---|---|---|"""
@@ -127,7 +127,7 @@ SUBJECTS = {
         False,
         "scatter-gather",
     ),
-    **{name: Subject(network, True) for name, network in SCATTER_GATHER.items()},
+    **{name: Subject(net, True) for name, net in (SCATTER_GATHER | FEW_LEVELS).items()},
     "brevitas_qcdq": Subject(Network(f"{EXAMPLES}/brevitas_qcdq.onnx", "mnist", UNIT, None), True),
     "brevitas_qonnx": Subject(
         Network(f"{EXAMPLES}/brevitas_qonnx.onnx", "mnist", UNIT, None), True

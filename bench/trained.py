@@ -24,7 +24,15 @@ import numpy as np
 
 from bench.accuracy import Subject
 from bench.balancing import NETWORKS as BALANCED
-from bench.networks import QUANTISED, ROOT, SCATTER_GATHER, TRAINED_HERE, UNIT, Network
+from bench.networks import (
+    FEW_LEVELS,
+    QUANTISED,
+    ROOT,
+    SCATTER_GATHER,
+    TRAINED_HERE,
+    UNIT,
+    Network,
+)
 from snngen import golden
 from snngen.convert import Options
 from snngen.data.raw import spread
@@ -100,6 +108,12 @@ TRAINED = {
     ),
     "densenet": Trained(TRAINED_HERE["densenet"], "cifar10/train.py", CALIBRATED_LEVELS),
     "vgg": Trained(TRAINED_HERE["vgg"], "cifar10/train.py", CALIBRATED_LEVELS),
+    "resnet8_int4": Trained(
+        FEW_LEVELS["resnet8_int4"], "recipes/resnet8_int4.toml", QUANTISED_LEVELS
+    ),
+    "resnet8_ternary": Trained(
+        FEW_LEVELS["resnet8_ternary"], "recipes/resnet8_ternary.toml", QUANTISED_LEVELS
+    ),
 }
 
 

@@ -51,7 +51,7 @@ def test_no_integer_differs(name: str, require: Require) -> None:
     assert counts.levels > 40_000 * (IMAGES // 10)
     assert (counts.levels_differ, counts.outputs_differ, counts.classes_differ) == (0, 0, 0)
     assert counts.outputs == (10 * IMAGES if name.startswith("brevitas") else 0)
-    assert counts.deviation < 1e-5
+    assert counts.deviation < 3e-5  # weights of 16 bits
 
 
 def thresholds_moved(layer: FixedLayer) -> FixedLayer:

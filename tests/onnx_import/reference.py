@@ -174,7 +174,7 @@ class Trunc(OpRun):
 
 
 def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with every float32 number and type as float64, and one domain for QONNX."""
+    """The model with every number and type as float64, sizes aside, and one domain for QONNX."""
     wide = onnx.ModelProto.FromString(model.SerializeToString())
     for tensor in wide.graph.initializer:
         _widen(tensor)
@@ -188,7 +188,8 @@ def in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
             if attribute.type == onnx.AttributeProto.TENSOR:
                 _widen(attribute.t)
             if node.op_type == "Cast" and attribute.name == "to":
-                attribute.i = TensorProto.DOUBLE
+                is_size = attribute.i == TensorProto.INT64
+                attribute.i = TensorProto.INT64 if is_size else TensorProto.DOUBLE
     if QONNX[0] not in [o.domain for o in wide.opset_import]:
         wide.opset_import.append(helper.make_opsetid(QONNX[0], 1))
     return wide
