@@ -11,6 +11,7 @@ from bench.networks import ROOT
 from bench.synops.page import (
     EXACT,
     PAGE,
+    PUBLISHED,
     RESULTS,
     WIDTH,
     at_budget,
@@ -68,6 +69,22 @@ def test_what_came_of_the_paper(study: Study) -> None:
     for budget in study.budgets:
         both, *others = (at_budget(points, c, budget) for c in (BOTH, QUANTISED, SYNOP, SCALING))
         assert both is not None and both > max(v for v in others if v is not None)
+
+
+def test_the_order_of_the_paper_on_recordings() -> None:
+    study = next(study for study in STUDIES if study.key == "nmnist")
+    for budget in study.budgets:
+        top1 = [at_budget(found(study), curve, budget) or 0.0 for curve in PUBLISHED]
+        assert top1 == sorted(top1, reverse=True) and top1[-1] > 0
+
+
+def test_every_run_is_in_the_mean() -> None:
+    for study in STUDIES:
+        for point in found(study):
+            assert len(point["runs"]) == len(study.seeds)
+            for key in ("top1", "synops", "estimate"):
+                runs = [run[key] for run in point["runs"]]
+                assert point[key] == pytest.approx(sum(runs) / len(runs))
 
 
 def test_given_as_many_epochs_it_holds_against_all_that_is_near_the_cnn() -> None:

@@ -183,9 +183,7 @@ def _saving(against: Record, points: list[Record]) -> str:
     if not good:
         return f"{name}: none loses at most {POINTS_LOST} points."
     best = min(good, key=lambda p: p["synops"])
-    times = against["synops"] / best["synops"]
+    times, lost = against["synops"] / best["synops"], against["top1"] - best["top1"]
+    points_lost = f"for {lost:.2f} points" if lost >= 0 else f"and {-lost:.2f} points more"
     holds = "holds" if times >= TIMES_FEWER else "does not hold"
-    return (
-        f"{name}, {times:.1f} times fewer for {against['top1'] - best['top1']:.2f} points "
-        f"({BOTH}, {best['setting']}): {holds}."
-    )
+    return f"{name}, {times:.1f} times fewer {points_lost} ({BOTH}, {best['setting']}): {holds}."

@@ -155,4 +155,23 @@ STUDIES = (
         cnn=FASHION,
         goes_on=True,
     ),
+    Study(
+        "N-MNIST",
+        "nmnist",
+        "Thirds of recordings as frames: 3,000 frames of 1,000 recordings to train on, and to test "
+        "on only 300 of 100, so that intervals are wide. All begin with nothing, the CNN too, and "
+        "have 40 epochs, three times with other seeds; what is compared is the mean, and a "
+        "difference of a point or two may be chance.",
+        "sorbaro_nmnist.toml",
+        1.0,
+        40,
+        (
+            *(Point(SCALING, factor) for factor in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)),
+            *(Point(QUANTISED, factor) for factor in (0.5, 1.0)),
+            *(Point(SYNOP, 1.0, target) for target in (200_000, 400_000)),
+            *(Point(BOTH, 1.0, target) for target in (100_000, 150_000, 200_000, 400_000)),
+        ),
+        (150_000, 280_000),
+        seeds=(1, 2, 3),
+    ),
 )
