@@ -149,9 +149,10 @@ STUDIES = (
         10,
         (
             *(Point(SCALING, factor) for factor in (2.0, 4.0, 8.0, 16.0)),
-            *(Point(BOTH, FACTOR, target) for target in (600_000, 1_200_000)),
+            Point(QUANTISED, 2.0),
+            *(Point(BOTH, FACTOR, target) for target in (300_000, 600_000, 1_200_000)),
         ),
-        (1_100_000,),
+        (600_000, 1_100_000),
         cnn=FASHION,
         goes_on=True,
     ),
