@@ -55,7 +55,7 @@ UNIT_BITS = 16  # of a weight's unit, so that float32 holds its multiples exactl
 HEADER = f"""# Quantised networks, level by level
 
 Printed by `python -m bench.lossless`; the top of that file says what is measured, on all 10,000
-test images of MNIST (CIFAR-10 for the ResNet-8s). *Weights*: the model's own, where
+test images of MNIST (CIFAR-10 for the ResNet-8s and the VGG). *Weights*: the model's own, where
 they are integers times a unit; else rounded to 8 bits in the ONNX file that everything but *real*
 is compared with. *Levels*, *outputs*, *classes*: how many of the spiking network's are not those
 that this file gives in float64. Where no quantiser makes outputs integers they are real numbers,

@@ -113,8 +113,9 @@ SCATTER_GATHER = {  # the LeNet of Zou et al. 2021
     "four_spikes": Network("examples/scatter_gather/four_spikes.onnx", "mnist", UNIT, 99.37),
     "one_spike": Network("examples/scatter_gather/one_spike.onnx", "mnist", UNIT, 99.27),
 }
-FEW_LEVELS = {  # MLPerf's ResNet-8, taught to do with four
+FEW_LEVELS = {  # MLPerf's ResNet-8, taught to do with four; half of the VGG of Zou et al.
     "resnet8_int4": Network("examples/few_levels/int4.onnx", "cifar10", BYTES, None),
     "resnet8_ternary": Network("examples/few_levels/ternary.onnx", "cifar10", BYTES, None),
+    "vgg_half": Network("examples/scatter_gather/vgg_half.onnx", "cifar10", UNIT, None),
 }
 NETWORKS = MNIST | CIFAR10 | KEYWORDS | TRAINED_HERE | WITHOUT_DATA

@@ -114,6 +114,9 @@ TRAINED = {
     "resnet8_ternary": Trained(
         FEW_LEVELS["resnet8_ternary"], "recipes/resnet8_ternary.toml", QUANTISED_LEVELS
     ),
+    "vgg_half": Trained(
+        FEW_LEVELS["vgg_half"], "recipes/scatter_gather_vgg_half.toml", TERNARY_LEVELS
+    ),
 }
 
 
