@@ -29,6 +29,7 @@ CASES = [  # model, quantisation, image, crop
     ("resnet8", TERNARY, (3, 12, 12), 9),
     ("mlperf-resnet8", FEW, (3, 12, 12), 0),
     ("mlperf-resnet8", MIXED, (3, 8, 12), 0),
+    pytest.param("sorbaro-cifar10", FINE, (3, 12, 12), 0, marks=pytest.mark.slow),
     pytest.param("scatter-gather-lenet", TERNARY, (1, 28, 28), 0, marks=pytest.mark.slow),
     pytest.param("resnet20", TERNARY, (3, 9, 8), 0, marks=pytest.mark.slow),
     pytest.param("resnet20", QCFS, (3, 9, 8), 0, marks=pytest.mark.slow),

@@ -146,6 +146,22 @@ def _sorbaro_events(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
     return _headed(parts, [*features, nn.Dropout(0.5)], shape, classes, bias=False)
 
 
+def _sorbaro_cifar10(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
+    features: Layers = [nn.Dropout(0.2)]
+    before, wrap = shape[0], parts.end
+    for channels, size, stride in (
+        (96, 3, 1), (96, 3, 1), (192, 3, 2), (192, 3, 1), (192, 3, 1), (192, 3, 2), (192, 3, 1),
+        (192, 1, 1), (classes, 1, 1),
+    ):  # fmt: skip
+        conv = nn.Conv2d(before, channels, size, stride, padding=size // 2, bias=False)
+        nn.init.kaiming_normal_(conv.weight)  # without batch norms spikes would die out
+        features += [wrap(conv), parts.activation()]
+        if stride == 2:
+            features.append(nn.Dropout(0.1))
+        before, wrap = channels, parts.end if channels == 192 and size == 1 else parts.inner
+    return nn.Sequential(*features, Mean())
+
+
 def _scatter_gather_lenet(parts: Parts, shape: Shape, classes: int) -> nn.Sequential:
     features = [
         *parts.normed(shape[0], 16, 5, padding=2, first=True),
@@ -235,6 +251,12 @@ MODELS = {
         _sorbaro_events,
         False,
         "8C3-P2-12C3-P2-12C3-P2-dropout-FC without biases, for events: Sorbaro et al. 2020",
+    ),
+    "sorbaro-cifar10": Model(
+        _sorbaro_cifar10,
+        False,
+        "96C3 x2-192C3s2-192C3 x2-192C3s2-192C3-192C1-10C1-mean with dropout, without biases: "
+        "Sorbaro et al. 2020",
     ),
     "scatter-gather-lenet": Model(
         _scatter_gather_lenet,
